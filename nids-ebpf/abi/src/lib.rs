@@ -1,0 +1,324 @@
+//! The contract between the kernel half (`nids-ebpf`) and the agent (`nids-user`).
+//!
+//! Everything that crosses the kernel border is declared here and nowhere else: map names, the record
+//! header, the filter tables, the counters. Only integers cross: the agent checks each value when it
+//! reads it and never transmutes bytes into an enum. All types are `repr(C)` with explicit padding;
+//! the size asserts below fail the build of both halves when a layout drifts.
+//!
+//! What it leaves to others: how the kernel fills these (`nids-ebpf`), how the agent reads them
+//! (`nids::capture`).
+#![no_std]
+
+/// Changes whenever a layout or meaning in this file changes. The object carries it in the global
+/// [`GLOBAL_ABI`], and the agent refuses an object with another number.
+pub const ABI_VERSION: u32 = 1;
+
+// ------------------------------------------------------------------------------------------ names
+
+/// `Array` with one [`Control`].
+pub const MAP_CONTROL: &str = "CONTROL";
+/// `Array` with two [`FilterTable`]s, indexed by the lowest bit of [`Control::generation`].
+pub const MAP_FILTER: &str = "FILTER";
+/// `Array` with [`PORT_SLOTS`] [`PortSlot`]s: interface index to capture port.
+pub const MAP_PORTS: &str = "PORTS";
+/// `PerCpuArray` with [`MAX_CAPTURE_PORTS`] `[u64; `[`COUNTERS`]`]`, indexed by capture port.
+pub const MAP_COUNTERS: &str = "COUNTERS";
+/// `ArrayOfMaps` with [`MAX_RINGS`] ring buffers, indexed by `cpu * workers + `[`worker_of`]`(..)`.
+pub const MAP_RINGS: &str = "RINGS";
+/// `Array` with [`MAX_RINGS`] `u32`: 1 asks for one wake-up at the ring's next record.
+pub const MAP_WANT: &str = "WANT";
+
+/// XDP program for drivers without multi-buffer support. Kernel names are cut at 15 bytes.
+pub const PROG_XDP: &str = "nids_xdp";
+/// XDP program that also takes frames in several buffers (jumbo, GRO).
+pub const PROG_XDP_FRAGS: &str = "nids_xdp_frags";
+/// tcx classifier on ingress.
+pub const PROG_TC_INGRESS: &str = "nids_ingress";
+/// tcx classifier on egress.
+pub const PROG_TC_EGRESS: &str = "nids_egress";
+/// Every program of ours starts with this in the kernel's list of programs.
+pub const PROG_PREFIX: &str = "nids_";
+
+/// Read-only global, `u32`: [`ABI_VERSION`] of the object.
+pub const GLOBAL_ABI: &str = "NIDS_ABI";
+/// Read-only global, `u32`: number of workers, at least 1.
+pub const GLOBAL_WORKERS: &str = "NIDS_WORKERS";
+/// Read-only global, `u64`: secret that seeds [`flow_hash`].
+pub const GLOBAL_SEED: &str = "NIDS_SEED";
+/// Read-only global, `u32`: bytes of a frame handed over at most, 1 to [`MAX_CAPTURE`].
+pub const GLOBAL_SNAPLEN: &str = "NIDS_SNAPLEN";
+/// Read-only global, `u8`: 1 makes the XDP programs drop what they have handled (a tap or SPAN port).
+pub const GLOBAL_TAP: &str = "NIDS_TAP";
+/// Read-only global, `u8`: 1 lets the programs log each decision through aya-log.
+pub const GLOBAL_DEBUG: &str = "NIDS_DEBUG";
+
+// ----------------------------------------------------------------------------------------- limits
+
+/// Attachments (interface and direction) one sensor can hold.
+pub const MAX_CAPTURE_PORTS: usize = 64;
+/// Slots of the open-addressed table behind [`MAP_PORTS`].
+pub const PORT_SLOTS: usize = 256;
+/// Slots looked at for one interface before the kernel calls it unknown.
+pub const PORT_PROBES: usize = 4;
+/// Rings one sensor can hold: processors times workers.
+pub const MAX_RINGS: usize = 256;
+/// Bytes of one frame that fit into a record. GSO frames in generic mode and tcx reach 64 KiB.
+pub const MAX_CAPTURE: usize = 65_536;
+/// Payload capacity of a record, by size class. A record takes the smallest class that holds it.
+pub const SIZE_CLASSES: [usize; 8] = [96, 256, 512, 1024, 1536, 4096, 16_384, MAX_CAPTURE];
+/// VLAN tags the kernel half looks behind.
+pub const MAX_VLAN_TAGS: usize = 2;
+/// IPv6 extension headers the kernel half looks behind; a longer chain is [`Reason::Unjudged`].
+pub const MAX_EXTENSION_HEADERS: usize = 6;
+
+// ----------------------------------------------------------------------------------------- record
+
+/// Stands before the bytes of each frame in a ring.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RecordHeader {
+    /// `CLOCK_MONOTONIC` in nanoseconds when the program saw the frame.
+    pub time_ns: u64,
+    /// Symmetric: both directions of a flow have the same. 0 where no IP header was found.
+    pub flow_hash: u32,
+    /// Bytes on the wire (of the GSO frame, where the kernel hands over such).
+    pub wire_len: u32,
+    /// Bytes that follow this header and are valid. Less than `wire_len` where cut.
+    pub captured_len: u32,
+    /// Capture port, an index below [`MAX_CAPTURE_PORTS`].
+    pub port: u16,
+    /// VLAN tag that the NIC or the kernel took off the frame, valid with [`FLAG_VLAN_OFFLOAD`].
+    pub vlan_tci: u16,
+    /// Offset of the IP header. 0 where none was found.
+    pub l3_offset: u16,
+    /// Offset of the transport header. 0 where none was found.
+    pub l4_offset: u16,
+    /// IP protocol behind the extension headers.
+    pub ip_proto: u8,
+    /// `FLAG_*`.
+    pub flags: u8,
+    /// Why the frame was forwarded: a [`Reason`] at or above [`Reason::Wanted`].
+    pub reason: u8,
+    /// Lowest bit of the generation of the tables that decided.
+    pub generation: u8,
+}
+
+/// The frame was leaving the host.
+pub const FLAG_EGRESS: u8 = 1 << 0;
+/// `l3_offset` points at an IPv6 header.
+pub const FLAG_V6: u8 = 1 << 1;
+/// `vlan_tci` is valid.
+pub const FLAG_VLAN_OFFLOAD: u8 = 1 << 2;
+/// The frame is an IP fragment.
+pub const FLAG_FRAGMENT: u8 = 1 << 3;
+
+const _: () = assert!(core::mem::size_of::<RecordHeader>() == 32);
+const _: () = assert!(core::mem::align_of::<RecordHeader>() == 8);
+
+// ---------------------------------------------------------------------------------------- control
+
+/// What the agent may change while the programs run.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Control {
+    /// Generation of the rules in force; its lowest bit picks the [`FilterTable`].
+    pub generation: u32,
+    /// 0: let everything by and forward nothing. Set once the workers are ready to drain.
+    pub running: u32,
+}
+
+/// One slot of the interface table. `port` is valid when `ifindex` is the one looked for; slot 0 of
+/// the probe sequence is `(ifindex * 2 + egress) % PORT_SLOTS`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PortSlot {
+    /// Interface index of the kernel; 0: the slot is empty.
+    pub ifindex: u32,
+    /// Capture port.
+    pub port: u16,
+    /// 1: the egress side of the interface.
+    pub egress: u16,
+}
+
+const _: () = assert!(core::mem::size_of::<Control>() == 8);
+const _: () = assert!(core::mem::size_of::<PortSlot>() == 8);
+
+// ----------------------------------------------------------------------------------------- filter
+
+/// Nothing is wanted.
+pub const LEVEL_NONE: u8 = 0;
+/// TCP segments with SYN, FIN or RST (for UDP: nothing).
+pub const LEVEL_CONTROL: u8 = 1;
+/// The above, and every segment or datagram with at least one byte of payload.
+pub const LEVEL_PAYLOAD: u8 = 2;
+/// Everything.
+pub const LEVEL_ALL: u8 = 3;
+
+/// Shift of the level for TCP frames that come from this port.
+pub const TCP_SRC: u8 = 0;
+/// Shift of the level for TCP frames that go to this port.
+pub const TCP_DST: u8 = 2;
+/// Shift of the level for UDP datagrams that come from this port.
+pub const UDP_SRC: u8 = 4;
+/// Shift of the level for UDP datagrams that go to this port.
+pub const UDP_DST: u8 = 6;
+
+/// What the loaded rules want. The level of a TCP or UDP frame is the higher of those of its ports.
+/// In all other tables 0 means "not wanted", anything else "wanted".
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FilterTable {
+    /// Four levels of two bits for each port, at [`TCP_SRC`], [`TCP_DST`], [`UDP_SRC`], [`UDP_DST`].
+    pub ports: [u8; 65_536],
+    /// ICMP by type.
+    pub icmp4: [u8; 256],
+    /// ICMPv6 by type.
+    pub icmp6: [u8; 256],
+    /// Other protocols by IP protocol number. Entries 6 and 17 count for nothing.
+    pub ip_proto: [u8; 256],
+    /// IP fragments, first ones too: their ports cannot be judged apart from the rest.
+    pub fragments: u8,
+    /// Frames whose header the program cannot follow to the end: truncated, malformed, more than
+    /// [`MAX_VLAN_TAGS`] tags, MPLS, PPPoE, provider backbone, too many extension headers.
+    pub unjudged: u8,
+    /// Frames that carry no IP at all: ARP, LLDP and so on.
+    pub non_ip: u8,
+    /// Keeps the size a multiple of eight.
+    pub padding: [u8; 5],
+}
+
+const _: () = assert!(core::mem::size_of::<FilterTable>() == 65_536 + 3 * 256 + 8);
+
+impl FilterTable {
+    /// Wants nothing.
+    pub const EMPTY: Self = Self {
+        ports: [0; 65_536],
+        icmp4: [0; 256],
+        icmp6: [0; 256],
+        ip_proto: [0; 256],
+        fragments: 0,
+        unjudged: 0,
+        non_ip: 0,
+        padding: [0; 5],
+    };
+    /// Wants everything: the filter is off.
+    pub const FULL: Self = Self {
+        ports: [0xff; 65_536],
+        icmp4: [1; 256],
+        icmp6: [1; 256],
+        ip_proto: [1; 256],
+        fragments: 1,
+        unjudged: 1,
+        non_ip: 1,
+        padding: [0; 5],
+    };
+}
+
+// --------------------------------------------------------------------------------------- counters
+
+/// `u64` counters of one capture port on one processor.
+pub const COUNTERS: usize = 32;
+
+/// Index into the counters. Each frame adds one to `Seen` and to exactly one other below
+/// [`Reason::FIRST_SIZE`], so that seen = filtered + forwarded + lost at rest.
+#[repr(u8)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reason {
+    /// Every frame the program was run for.
+    Seen = 0,
+
+    /// Filtered: TCP, and the level of its ports does not ask for this segment.
+    TcpLevel = 1,
+    /// Filtered: UDP, and the level of its ports does not ask for this datagram.
+    UdpLevel = 2,
+    /// Filtered: ICMP or ICMPv6 of a type no rule names.
+    IcmpType = 3,
+    /// Filtered: an IP protocol no rule names.
+    IpProto = 4,
+    /// Filtered: a fragment, and no rule is loaded that could want it.
+    FragmentUnwanted = 5,
+    /// Filtered: it could not be judged, and no rule is loaded that could want it.
+    UnjudgedUnwanted = 6,
+    /// Filtered: no IP.
+    NonIp = 7,
+    /// Filtered: the agent was not ready yet, or has stopped draining.
+    NotRunning = 8,
+
+    /// Lost: the ring was full.
+    LostRingFull = 9,
+    /// Lost: the bytes could not be read, or the ring does not exist.
+    LostCopy = 10,
+
+    /// Forwarded: ports, type or protocol are wanted.
+    Wanted = 11,
+    /// Forwarded: a fragment.
+    Fragment = 12,
+    /// Forwarded: the program could not judge it.
+    Unjudged = 13,
+    /// Forwarded: no IP, and that is wanted.
+    WantedNonIp = 14,
+
+    /// Bytes on the wire of all frames seen.
+    SeenBytes = 16,
+    /// Bytes on the wire of the frames forwarded.
+    ForwardedBytes = 17,
+    /// Forwarded frames that were cut to the snap length or to [`MAX_CAPTURE`].
+    Truncated = 18,
+}
+
+impl Reason {
+    /// Counters from here on are sizes and notes, not part of the sum.
+    pub const FIRST_SIZE: usize = 16;
+    /// Frames that no rule could care about.
+    pub const FILTERED: [Self; 8] = [
+        Self::TcpLevel,
+        Self::UdpLevel,
+        Self::IcmpType,
+        Self::IpProto,
+        Self::FragmentUnwanted,
+        Self::UnjudgedUnwanted,
+        Self::NonIp,
+        Self::NotRunning,
+    ];
+    /// Frames that a rule could have cared about and that did not reach the agent.
+    pub const LOST: [Self; 2] = [Self::LostRingFull, Self::LostCopy];
+    /// Frames that were put into a ring.
+    pub const FORWARDED: [Self; 4] =
+        [Self::Wanted, Self::Fragment, Self::Unjudged, Self::WantedNonIp];
+}
+
+// -------------------------------------------------------------------------------------- flow hash
+
+/// Finalizer with full avalanche (two rounds of xor-shift and multiply).
+#[inline(always)]
+const fn mix(mut x: u64) -> u64 {
+    x ^= x >> 32;
+    x = x.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    x ^= x >> 29;
+    x = x.wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x ^ (x >> 32)
+}
+
+/// One end of a flow, folded into a word. `address` is the four words of an IPv6 address as they lie
+/// in the header, or the IPv4 address and three zeros.
+#[inline(always)]
+pub const fn endpoint_hash(seed: u64, address: [u32; 4], port: u16) -> u64 {
+    let high = ((address[0] as u64) << 32) | address[1] as u64;
+    let low = ((address[2] as u64) << 32) | address[3] as u64;
+    mix(mix(high ^ seed).wrapping_add(low) ^ ((port as u64) << 48) ^ port as u64)
+}
+
+/// Hash that both directions of a flow share, and that nobody can aim at one worker without the seed.
+/// Fragments are hashed with both ports 0, so that all of one datagram meet.
+#[inline(always)]
+pub const fn flow_hash(seed: u64, a: u64, b: u64, ip_proto: u8) -> u32 {
+    let hash = mix(a.wrapping_add(b) ^ seed.rotate_left(32) ^ ip_proto as u64) as u32;
+    // 0 is kept for "no IP header".
+    if hash == 0 { 1 } else { hash }
+}
+
+/// The worker that gets frames of this hash; below `workers`.
+#[inline(always)]
+pub const fn worker_of(flow_hash: u32, workers: u32) -> u32 {
+    ((flow_hash as u64 * workers as u64) >> 32) as u32
+}

@@ -1,0 +1,1 @@
+//! Settings: defaults < flags. Names are Suricata's where Suricata has the setting.

@@ -1,0 +1,64 @@
+//! What a match carries out of the engine: the rule's identity, and the facts of the packet.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::capture::{Direction, Timestamp};
+use crate::flow::FlowView;
+use crate::rule::ast::Action;
+
+/// What outputs say of a rule. Shared by all its alerts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleInfo {
+    /// Signature id.
+    pub sid: u32,
+    /// Generator id, 1 unless said otherwise.
+    pub gid: u32,
+    /// Revision, 0 unless said otherwise.
+    pub rev: u32,
+    /// `msg`.
+    pub message: String,
+    /// Name of the class, empty without `classtype`.
+    pub classtype: String,
+    /// Description of the class, from classification.config; EVE's `category`.
+    pub category: String,
+    /// 1 (highest) to 255: `priority`, else the class's, else 3; EVE's `severity`.
+    pub priority: u8,
+    /// Action.
+    pub action: Action,
+    /// `metadata` as key and value pairs, in order.
+    pub metadata: Vec<(String, String)>,
+    /// `reference` as full addresses where reference.config knows the kind, else `kind,value`.
+    pub references: Vec<String>,
+}
+
+/// One alert, owned: it leaves the worker for the writer's queue.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Alert {
+    /// Time of the packet.
+    pub time: Timestamp,
+    /// The rule.
+    pub rule: Arc<RuleInfo>,
+    /// Name of the interface, `None` for a file.
+    pub interface: Option<Arc<str>>,
+    /// Way through the interface.
+    pub direction: Direction,
+    /// Position in the file, 0 for a live packet.
+    pub pcap_number: u64,
+    /// VLAN ids, outermost first.
+    pub vlan: Vec<u16>,
+    /// Source.
+    pub source: IpAddr,
+    /// Source port, where the transport has ports.
+    pub source_port: Option<u16>,
+    /// Destination.
+    pub destination: IpAddr,
+    /// Destination port.
+    pub destination_port: Option<u16>,
+    /// IP protocol number.
+    pub ip_proto: u8,
+    /// ICMP type and code.
+    pub icmp: Option<(u8, u8)>,
+    /// The flow, where the packet has one.
+    pub flow: Option<FlowView>,
+}

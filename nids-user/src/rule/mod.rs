@@ -1,0 +1,9 @@
+//! Rule text: lexer, parser, AST, variables, files, and the words in which a rule is refused.
+//!
+//! This is the grammar all three dialects share. What a keyword means is left to `detect::keyword`,
+//! which turns the [`ast::Rule`] into a signature or refuses it with a [`diagnostic::Refusal`].
+
+pub mod address;
+pub mod ast;
+pub mod diagnostic;
+pub mod port;

@@ -1,0 +1,1 @@
+//! What joins the stages: workers, start and stop order, reload.

@@ -1,0 +1,1 @@
+//! Counters, and the balance: seen = filtered + forwarded + lost, forwarded = inspected + skipped.
