@@ -1,30 +1,147 @@
 //! Decoder events: what was wrong with a packet, under Suricata's names (rules/decoder-events.rules).
 
-/// A set of events, one bit each.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Events(u64);
+use std::fmt;
 
-/// One malformation. The value is its bit in [`Events`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Event {
-    /// `ethernet.pkt_too_small`
-    EthernetTooSmall,
-    /// `ipv4.pkt_too_small`
-    Ipv4TooSmall,
-}
+/// A set of events, one bit each.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct Events(u128);
 
 impl Events {
     /// Adds an event.
+    #[inline]
     pub fn raise(&mut self, event: Event) {
         self.0 |= 1 << event as u8;
     }
     /// Whether it was raised.
+    #[inline]
     pub fn contains(self, event: Event) -> bool {
         self.0 & (1 << event as u8) != 0
     }
     /// Whether nothing was raised.
+    #[inline]
     pub fn is_empty(self) -> bool {
         self.0 == 0
     }
+    /// The events, in the order of their declaration.
+    pub fn iter(self) -> impl Iterator<Item = Event> {
+        Event::ALL.iter().copied().filter(move |event| self.contains(*event))
+    }
 }
+
+impl fmt::Debug for Events {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.iter().map(Event::name)).finish()
+    }
+}
+
+/// Declares [`Event`] with the name of each beside it, so that no event can be without one.
+macro_rules! events {
+    ($($(#[$doc:meta])* $event:ident = $name:literal,)*) => {
+        /// One malformation. The value is its bit in [`Events`].
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[repr(u8)]
+        pub enum Event {
+            $($(#[$doc])* #[doc = concat!("`", $name, "`")] $event,)*
+        }
+
+        impl Event {
+            /// All events, in the order of their declaration.
+            pub const ALL: &'static [Self] = &[$(Self::$event),*];
+
+            /// Suricata's name, without the `decoder.` that its logs put before it.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$event => $name,)* }
+            }
+        }
+    };
+}
+
+events! {
+    EthernetTooSmall = "ethernet.pkt_too_small",
+    VlanTooSmall = "vlan.header_too_small",
+    VlanUnknownType = "vlan.unknown_type",
+    VlanTooManyLayers = "vlan.too_many_layers",
+    SllTooSmall = "sll.pkt_too_small",
+    Sll2TooSmall = "sll2.pkt_too_small",
+    NullTooSmall = "ltnull.pkt_too_small",
+    NullUnsupportedType = "ltnull.unsupported_type",
+    PppTooSmall = "ppp.pkt_too_small",
+    PppUnsupportedProtocol = "ppp.unsup_proto",
+    PppVjUncompressedTooSmall = "ppp.vju_pkt_too_small",
+    RawInvalidVersion = "ipraw.invalid_ip_version",
+
+    Ipv4TooSmall = "ipv4.pkt_too_small",
+    Ipv4HeaderLengthTooSmall = "ipv4.hlen_too_small",
+    Ipv4LengthSmallerThanHeader = "ipv4.iplen_smaller_than_hlen",
+    Ipv4Truncated = "ipv4.trunc_pkt",
+    Ipv4WrongVersion = "ipv4.wrong_ip_version",
+    Ipv4OptionInvalid = "ipv4.opt_invalid",
+    Ipv4OptionInvalidLength = "ipv4.opt_invalid_len",
+    Ipv4OptionMalformed = "ipv4.opt_malformed",
+    Ipv4OptionPadRequired = "ipv4.opt_pad_required",
+    Ipv4OptionEolRequired = "ipv4.opt_eol_required",
+    Ipv4OptionDuplicate = "ipv4.opt_duplicate",
+    Ipv4WithIcmpv6 = "ipv4.icmpv6",
+
+    Ipv6TooSmall = "ipv6.pkt_too_small",
+    Ipv6Truncated = "ipv6.trunc_pkt",
+    Ipv6TruncatedExtension = "ipv6.trunc_exthdr",
+    Ipv6WrongVersion = "ipv6.wrong_ip_version",
+    Ipv6DuplicateFragment = "ipv6.exthdr_dupl_fh",
+    Ipv6UselessFragment = "ipv6.exthdr_useless_fh",
+    Ipv6FragmentReserved = "ipv6.fh_non_zero_reserved_field",
+    Ipv6FragmentInvalidLength = "ipv6.frag_invalid_length",
+    Ipv6DuplicateRouting = "ipv6.exthdr_dupl_rh",
+    Ipv6RoutingType0 = "ipv6.rh_type_0",
+    Ipv6DuplicateHopByHop = "ipv6.exthdr_dupl_hh",
+    Ipv6DuplicateDestination = "ipv6.exthdr_dupl_dh",
+    Ipv6DuplicateAuthentication = "ipv6.exthdr_dupl_ah",
+    Ipv6DuplicateEncryption = "ipv6.exthdr_dupl_eh",
+    Ipv6InvalidOptionLength = "ipv6.exthdr_invalid_optlen",
+    Ipv6AuthenticationReserved = "ipv6.exthdr_ah_res_not_null",
+    Ipv6HopByHopUnknownOption = "ipv6.hopopts_unknown_opt",
+    Ipv6HopByHopOnlyPadding = "ipv6.hopopts_only_padding",
+    Ipv6DestinationUnknownOption = "ipv6.dstopts_unknown_opt",
+    Ipv6DestinationOnlyPadding = "ipv6.dstopts_only_padding",
+    Ipv6ZeroLengthPadN = "ipv6.zero_len_padn",
+    Ipv6DataAfterNone = "ipv6.data_after_none_header",
+    Ipv6UnknownNextHeader = "ipv6.unknown_next_header",
+    Ipv6WithIcmpv4 = "ipv6.icmpv4",
+
+    Icmpv4TooSmall = "icmpv4.pkt_too_small",
+    Icmpv4UnknownType = "icmpv4.unknown_type",
+    Icmpv4UnknownCode = "icmpv4.unknown_code",
+    Icmpv4EmbeddedTruncated = "icmpv4.ipv4_trunc_pkt",
+    Icmpv4EmbeddedVersion = "icmpv4.ipv4_unknown_ver",
+    Icmpv6TooSmall = "icmpv6.pkt_too_small",
+    Icmpv6UnknownType = "icmpv6.unknown_type",
+    Icmpv6UnknownCode = "icmpv6.unknown_code",
+    Icmpv6EmbeddedTruncated = "icmpv6.ipv6_trunc_pkt",
+    Icmpv6EmbeddedVersion = "icmpv6.ipv6_unknown_version",
+    Icmpv6MldHopLimit = "icmpv6.mld_message_with_invalid_hl",
+    Icmpv6UnassignedType = "icmpv6.unassigned_type",
+    Icmpv6ExperimentationType = "icmpv6.experimentation_type",
+
+    TcpTooSmall = "tcp.pkt_too_small",
+    TcpHeaderLengthTooSmall = "tcp.hlen_too_small",
+    TcpInvalidOptionLength = "tcp.invalid_optlen",
+    TcpOptionInvalidLength = "tcp.opt_invalid_len",
+    TcpOptionDuplicate = "tcp.opt_duplicate",
+    UdpTooSmall = "udp.pkt_too_small",
+    UdpHeaderTooSmall = "udp.hlen_too_small",
+    UdpLengthInvalid = "udp.len_invalid",
+
+    /// Not one of Suricata's decoder events (it has the keyword `ipv4-csum`). Raised only where the
+    /// source's checksums are verified.
+    Ipv4BadChecksum = "ipv4.bad_checksum",
+    /// See [`Event::Ipv4BadChecksum`].
+    TcpBadChecksum = "tcp.bad_checksum",
+    /// See [`Event::Ipv4BadChecksum`].
+    UdpBadChecksum = "udp.bad_checksum",
+    /// See [`Event::Ipv4BadChecksum`].
+    Icmpv4BadChecksum = "icmpv4.bad_checksum",
+    /// See [`Event::Ipv4BadChecksum`].
+    Icmpv6BadChecksum = "icmpv6.bad_checksum",
+}
+
+const _: () = assert!(Event::ALL.len() <= 128);

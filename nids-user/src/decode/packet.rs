@@ -125,7 +125,7 @@ pub struct Ipv6Fragment {
     pub more: bool,
 }
 
-/// Transport layer of a packet. Every fragment but an unfragmented whole has [`Transport::None`].
+/// Transport layer of a packet. A fragment has [`Transport::None`], the first one too.
 #[derive(Clone, Copy, Debug)]
 pub enum Transport<'a> {
     /// RFC 9293.
@@ -244,6 +244,10 @@ impl<'a> Ip<'a> {
 }
 
 impl<'a> Packet<'a> {
+    /// Whether the source kept less of the frame than there was on the wire.
+    pub fn is_cut(&self) -> bool {
+        self.frame.data.len() < self.frame.wire_len as usize
+    }
     /// Source and destination port, where the transport has ports.
     pub fn ports(&self) -> Option<(u16, u16)> {
         match &self.transport {

@@ -1,0 +1,307 @@
+//! IPv6 (RFC 8200): the fixed header and the chain of extension headers behind it.
+
+use std::net::Ipv6Addr;
+
+use super::event::{Event, Events};
+use super::packet::{Ip, Ipv6, Ipv6Fragment, Packet, Transport};
+use super::transport;
+
+const HOP_BY_HOP: u8 = 0;
+const IPIP: u8 = 4;
+const IPV6_IN_IPV6: u8 = 41;
+const ROUTING: u8 = 43;
+const FRAGMENT: u8 = 44;
+const GRE: u8 = 47;
+const ENCRYPTION: u8 = 50;
+const AUTHENTICATION: u8 = 51;
+const NONE: u8 = 59;
+const DESTINATION: u8 = 60;
+const SCTP: u8 = 132;
+const MOBILITY: u8 = 135;
+const HIP: u8 = 139;
+const SHIM6: u8 = 140;
+
+/// Reads the header at the start of `data` and follows its extension headers to the transport.
+#[inline]
+pub fn decode<'a>(packet: &mut Packet<'a>, data: &'a [u8]) {
+    packet.payload = data;
+    let Some((header, rest)) = data.split_first_chunk::<40>() else {
+        packet.events.raise(Event::Ipv6TooSmall);
+        return;
+    };
+    if header[0] >> 4 != 6 {
+        packet.events.raise(Event::Ipv6WrongVersion);
+        return;
+    }
+    let mut length = usize::from(u16::from_be_bytes([header[4], header[5]]));
+    // 0 says "longer than 65535": a jumbogram (RFC 2675) or a segmentation offload's super-frame.
+    if length == 0 && (header[6] == HOP_BY_HOP || packet.frame.wire_len > u32::from(u16::MAX)) {
+        length = rest.len();
+    }
+    if length > rest.len() {
+        packet.events.raise(Event::Ipv6Truncated);
+        // Cut by the source: look at what there is. Else the length lies, and no host takes it.
+        if !packet.is_cut() {
+            return;
+        }
+    }
+    let body = rest.get(..length).unwrap_or(rest);
+    let (Some(source), Some(destination)) = (address(header, 8), address(header, 24)) else {
+        return;
+    };
+    let chain = Chain::follow(&mut packet.events, header[6], body);
+    let (extensions, upper) = body.split_at_checked(chain.length).unwrap_or((body, &[]));
+    packet.ip = Some(Ip::V6(Ipv6 {
+        header,
+        extensions,
+        source,
+        destination,
+        hop_limit: header[7],
+        protocol: chain.protocol,
+        traffic_class: (header[0] << 4) | (header[1] >> 4),
+        fragment: chain.fragment,
+    }));
+    packet.payload = upper;
+    if !chain.whole {
+        return;
+    }
+    match chain.protocol {
+        transport::TCP => transport::tcp(packet, upper),
+        transport::UDP => transport::udp(packet, upper),
+        transport::ICMPV6 => super::icmp::v6(packet, upper),
+        _ => packet.transport = Transport::Other,
+    }
+}
+
+#[inline]
+fn address(header: &[u8; 40], at: usize) -> Option<Ipv6Addr> {
+    header.get(at..)?.first_chunk::<16>().map(|bytes| Ipv6Addr::from(*bytes))
+}
+
+/// The extension headers of one packet.
+struct Chain {
+    /// Bytes of them.
+    length: usize,
+    /// What follows them.
+    protocol: u8,
+    /// The first fragment header.
+    fragment: Option<Ipv6Fragment>,
+    /// The upper layer begins behind them: not for a fragment, a cut chain, or no next header.
+    whole: bool,
+}
+
+impl Chain {
+    /// Walks the chain. It ends with the bytes: each header takes at least eight of them.
+    #[inline]
+    fn follow(events: &mut Events, first: u8, body: &[u8]) -> Self {
+        let mut chain = Self { length: 0, protocol: first, fragment: None, whole: true };
+        if matches!(first, transport::TCP | transport::UDP | transport::ICMPV6) {
+            return chain;
+        }
+        chain.walk(events, body);
+        chain
+    }
+
+    #[cold]
+    fn walk(&mut self, events: &mut Events, body: &[u8]) {
+        let mut seen = Seen::default();
+        loop {
+            let rest = body.get(self.length..).unwrap_or_default();
+            match self.protocol {
+                transport::TCP | transport::UDP | transport::ICMPV6 => return,
+                NONE => {
+                    if !rest.is_empty() {
+                        events.raise(Event::Ipv6DataAfterNone);
+                    }
+                    self.whole = false;
+                    return;
+                }
+                ENCRYPTION | SCTP | IPIP | IPV6_IN_IPV6 | GRE => return,
+                HOP_BY_HOP | ROUTING | FRAGMENT | AUTHENTICATION | DESTINATION | MOBILITY | HIP
+                | SHIM6 => {}
+                other => {
+                    events.raise(match other {
+                        transport::ICMPV4 => Event::Ipv6WithIcmpv4,
+                        _ => Event::Ipv6UnknownNextHeader,
+                    });
+                    return;
+                }
+            }
+            let [next, second, ..] = rest else {
+                events.raise(Event::Ipv6TruncatedExtension);
+                self.whole = false;
+                return;
+            };
+            let length = match self.protocol {
+                FRAGMENT => 8,
+                AUTHENTICATION => (usize::from(*second) + 2) * 4,
+                _ => (usize::from(*second) + 1) * 8,
+            };
+            let Some(header) = rest.get(..length) else {
+                events.raise(Event::Ipv6TruncatedExtension);
+                self.whole = false;
+                return;
+            };
+            let behind = rest.get(length..).unwrap_or_default();
+            if self.look(events, &mut seen, header, behind) {
+                self.length += length;
+                self.protocol = *next;
+                self.whole = false;
+                return;
+            }
+            self.length += length;
+            self.protocol = *next;
+        }
+    }
+
+    /// Judges one header of the type `self.protocol`. True: it makes this packet a fragment.
+    fn look(&mut self, events: &mut Events, seen: &mut Seen, header: &[u8], behind: &[u8]) -> bool {
+        match self.protocol {
+            HOP_BY_HOP => {
+                if seen.again(HOP_BY_HOP, 1) {
+                    events.raise(Event::Ipv6DuplicateHopByHop);
+                } else {
+                    options(events, header, true);
+                }
+            }
+            DESTINATION => {
+                // One before a routing header and one behind it are as RFC 8200, 4.1 has it.
+                if seen.again(DESTINATION, 2) {
+                    events.raise(Event::Ipv6DuplicateDestination);
+                } else {
+                    options(events, header, false);
+                }
+            }
+            ROUTING => {
+                if seen.again(ROUTING, 1) {
+                    events.raise(Event::Ipv6DuplicateRouting);
+                } else if header.get(2) == Some(&0) {
+                    events.raise(Event::Ipv6RoutingType0);
+                }
+            }
+            AUTHENTICATION => {
+                if seen.again(AUTHENTICATION, 1) {
+                    events.raise(Event::Ipv6DuplicateAuthentication);
+                } else if header.get(2..4).is_some_and(|reserved| reserved != [0, 0]) {
+                    events.raise(Event::Ipv6AuthenticationReserved);
+                }
+            }
+            FRAGMENT => return self.fragment(events, header, behind),
+            _ => {}
+        }
+        false
+    }
+
+    fn fragment(&mut self, events: &mut Events, header: &[u8], behind: &[u8]) -> bool {
+        let Some(field) = header.first_chunk::<8>() else { return false };
+        if field[1] != 0 {
+            events.raise(Event::Ipv6FragmentReserved);
+        }
+        if self.fragment.is_some() {
+            events.raise(Event::Ipv6DuplicateFragment);
+            return false;
+        }
+        let position = u16::from_be_bytes([field[2], field[3]]);
+        let fragment = Ipv6Fragment {
+            id: u32::from_be_bytes([field[4], field[5], field[6], field[7]]),
+            offset: position & 0xfff8,
+            more: position & 1 == 1,
+        };
+        self.fragment = Some(fragment);
+        if fragment.offset == 0 && !fragment.more {
+            events.raise(Event::Ipv6UselessFragment);
+            return false;
+        }
+        if fragment.more && !behind.len().is_multiple_of(8) {
+            events.raise(Event::Ipv6FragmentInvalidLength);
+        }
+        true
+    }
+}
+
+/// How often each extension header came.
+#[derive(Default)]
+struct Seen {
+    hop_by_hop: u8,
+    destination: u8,
+    routing: u8,
+    authentication: u8,
+}
+
+impl Seen {
+    /// Counts one; true where there were `allowed` already.
+    fn again(&mut self, header: u8, allowed: u8) -> bool {
+        let count = match header {
+            HOP_BY_HOP => &mut self.hop_by_hop,
+            DESTINATION => &mut self.destination,
+            ROUTING => &mut self.routing,
+            _ => &mut self.authentication,
+        };
+        if *count >= allowed {
+            return true;
+        }
+        *count += 1;
+        false
+    }
+}
+
+/// Raises what is wrong in the options of a hop-by-hop or destination header.
+fn options(events: &mut Events, header: &[u8], hop_by_hop: bool) {
+    const PAD1: u8 = 0;
+    const PADN: u8 = 1;
+    const ROUTER_ALERT: u8 = 5;
+    const JUMBO: u8 = 0xc2;
+    const HOME_ADDRESS: u8 = 0xc9;
+
+    let mut list = header.get(2..).unwrap_or_default();
+    let (mut padding, mut others) = (false, false);
+    while let Some((&kind, rest)) = list.split_first() {
+        if kind == PAD1 {
+            padding = true;
+            list = rest;
+            continue;
+        }
+        let value = rest.split_first().and_then(|(&length, rest)| {
+            let (value, rest) = rest.split_at_checked(usize::from(length))?;
+            Some((value.len(), rest))
+        });
+        let Some((length, rest)) = value else {
+            events.raise(Event::Ipv6InvalidOptionLength);
+            break;
+        };
+        list = rest;
+        let needed = match kind {
+            ROUTER_ALERT => 2,
+            JUMBO => 4,
+            HOME_ADDRESS => 16,
+            _ => 0,
+        };
+        if length < needed {
+            events.raise(Event::Ipv6InvalidOptionLength);
+            break;
+        }
+        match kind {
+            PADN => {
+                padding = true;
+                if length == 0 {
+                    events.raise(Event::Ipv6ZeroLengthPadN);
+                }
+            }
+            ROUTER_ALERT | HOME_ADDRESS => others = true,
+            JUMBO => {}
+            _ => {
+                events.raise(match hop_by_hop {
+                    true => Event::Ipv6HopByHopUnknownOption,
+                    false => Event::Ipv6DestinationUnknownOption,
+                });
+                others = true;
+            }
+        }
+    }
+    if padding && !others {
+        events.raise(match hop_by_hop {
+            true => Event::Ipv6HopByHopOnlyPadding,
+            false => Event::Ipv6DestinationOnlyPadding,
+        });
+    }
+}

@@ -1,0 +1,122 @@
+//! TCP (RFC 9293) and UDP (RFC 768) headers.
+
+use super::event::{Event, Events};
+use super::packet::{Packet, Tcp, Transport, Udp};
+
+/// IP protocol number of ICMP.
+pub const ICMPV4: u8 = 1;
+/// IP protocol number of TCP.
+pub const TCP: u8 = 6;
+/// IP protocol number of UDP.
+pub const UDP: u8 = 17;
+/// IP protocol number of ICMPv6.
+pub const ICMPV6: u8 = 58;
+
+/// Reads a TCP header; `data` ends where the IP header says.
+#[inline]
+pub fn tcp<'a>(packet: &mut Packet<'a>, data: &'a [u8]) {
+    let Some(fixed) = data.first_chunk::<20>() else {
+        packet.events.raise(Event::TcpTooSmall);
+        return;
+    };
+    let header_length = usize::from(fixed[12] >> 4) * 4;
+    if header_length < 20 {
+        packet.events.raise(Event::TcpInvalidOptionLength);
+        return;
+    }
+    let Some((header, payload)) = data.split_at_checked(header_length) else {
+        packet.events.raise(Event::TcpHeaderLengthTooSmall);
+        return;
+    };
+    if let Some(list) = header.get(20..)
+        // By far the most common list: two no-operations and timestamps (RFC 7323, appendix A).
+        && !matches!(list, [] | [1, 1, 8, 10, _, _, _, _, _, _, _, _])
+    {
+        options(&mut packet.events, list);
+    }
+    packet.payload = payload;
+    packet.transport = Transport::Tcp(Tcp {
+        header,
+        source: u16::from_be_bytes([fixed[0], fixed[1]]),
+        destination: u16::from_be_bytes([fixed[2], fixed[3]]),
+        seq: u32::from_be_bytes([fixed[4], fixed[5], fixed[6], fixed[7]]),
+        ack: u32::from_be_bytes([fixed[8], fixed[9], fixed[10], fixed[11]]),
+        flags: fixed[13],
+        window: u16::from_be_bytes([fixed[14], fixed[15]]),
+        urgent: u16::from_be_bytes([fixed[18], fixed[19]]),
+    });
+}
+
+/// Raises what is wrong in an option list.
+fn options(events: &mut Events, mut list: &[u8]) {
+    const END: u8 = 0;
+    const NO_OPERATION: u8 = 1;
+    const MAXIMUM_SEGMENT_SIZE: u8 = 2;
+    const WINDOW_SCALE: u8 = 3;
+    const SACK_PERMITTED: u8 = 4;
+    const SACK: u8 = 5;
+    const TIMESTAMPS: u8 = 8;
+
+    let mut seen = 0_u16;
+    while let Some((&kind, rest)) = list.split_first() {
+        match kind {
+            END => return,
+            NO_OPERATION => {
+                list = rest;
+                continue;
+            }
+            _ => {}
+        }
+        // One byte of padding at the end is let by.
+        let Some(&length) = rest.first() else { return };
+        let length = usize::from(length);
+        let Some(rest) = list.get(length..).filter(|_| length > 1) else {
+            events.raise(Event::TcpOptionInvalidLength);
+            return;
+        };
+        list = rest;
+        let fits = match kind {
+            MAXIMUM_SEGMENT_SIZE => length == 4,
+            WINDOW_SCALE => length == 3,
+            SACK_PERMITTED => length == 2,
+            SACK => (10..=34).contains(&length) && (length - 2).is_multiple_of(8),
+            TIMESTAMPS => length == 10,
+            _ => continue,
+        };
+        let bit = 1 << kind;
+        if !fits {
+            events.raise(Event::TcpOptionInvalidLength);
+        } else if seen & bit != 0 {
+            events.raise(Event::TcpOptionDuplicate);
+        }
+        seen |= bit;
+    }
+}
+
+/// Reads a UDP header; `data` ends where the IP header says.
+#[inline]
+pub fn udp<'a>(packet: &mut Packet<'a>, data: &'a [u8]) {
+    let Some(header) = data.get(..8).and_then(|header| header.first_chunk::<8>()) else {
+        packet.events.raise(Event::UdpHeaderTooSmall);
+        return;
+    };
+    let mut length = usize::from(u16::from_be_bytes([header[4], header[5]]));
+    // 0 says "longer than 65535" (RFC 2675, 4).
+    if length == 0 && data.len() > usize::from(u16::MAX) {
+        length = data.len();
+    }
+    if length < 8 {
+        packet.events.raise(Event::UdpLengthInvalid);
+        return;
+    }
+    if length > data.len() && !packet.is_cut() {
+        packet.events.raise(Event::UdpTooSmall);
+        return;
+    }
+    packet.payload = data.get(8..length.min(data.len())).unwrap_or_default();
+    packet.transport = Transport::Udp(Udp {
+        header,
+        source: u16::from_be_bytes([header[0], header[1]]),
+        destination: u16::from_be_bytes([header[2], header[3]]),
+    });
+}
