@@ -1,0 +1,89 @@
+//! The hand-over: a record of the smallest size class that holds the frame, in the ring of this
+//! processor and of the flow's worker.
+
+use core::ffi::c_void;
+use core::hint::black_box;
+use core::mem::size_of;
+
+use aya_ebpf::bindings::{BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
+use aya_ebpf::helpers::bpf_get_smp_processor_id;
+use aya_ebpf::helpers::generated::{bpf_ringbuf_discard, bpf_ringbuf_reserve, bpf_ringbuf_submit};
+use nids_abi::{Reason, RecordHeader, SIZE_CLASSES, worker_of};
+
+use crate::frame::Frame;
+use crate::maps::{NIDS_WORKERS, RINGS, WANT};
+
+const HEADER: usize = size_of::<RecordHeader>();
+
+/// Puts the header and the first `header.captured_len` bytes of the frame into a ring.
+///
+/// # Errors
+/// [`Reason::LostRingFull`], or [`Reason::LostCopy`] where there is no such ring or the bytes cannot be
+/// read.
+#[inline(always)]
+pub fn emit<F: Frame>(frame: &F, header: &RecordHeader) -> Result<(), Reason> {
+    let workers = NIDS_WORKERS.load();
+    // SAFETY: no conditions.
+    let cpu = unsafe { bpf_get_smp_processor_id() };
+    let index = cpu * workers + worker_of(header.flow_hash, workers);
+    let ring = RINGS.get(index).ok_or(Reason::LostCopy)?;
+    let ring = core::ptr::from_ref(ring).cast_mut().cast::<c_void>();
+    let len = header.captured_len as usize;
+    macro_rules! smallest_of {
+        ($($class:literal)*) => {
+            $(if len <= SIZE_CLASSES[$class] {
+                return put::<F, { SIZE_CLASSES[$class] }, { HEADER + SIZE_CLASSES[$class] }>(
+                    frame, header, ring, index,
+                );
+            })*
+        };
+    }
+    smallest_of!(0 1 2 3 4 5 6 7);
+    Err(Reason::LostCopy)
+}
+
+/// One record with room for `ROOM` bytes behind its header; `SIZE` is both together. The verifier
+/// takes only constants for the size of a reservation.
+#[inline(always)]
+fn put<F: Frame, const ROOM: usize, const SIZE: usize>(
+    frame: &F,
+    header: &RecordHeader,
+    ring: *mut c_void,
+    index: u32,
+) -> Result<(), Reason> {
+    // SAFETY: `ring` is a ring buffer map that the kernel looked up for this run of the program.
+    let record = unsafe { bpf_ringbuf_reserve(ring, SIZE as u64, 0) }.cast::<u8>();
+    if record.is_null() {
+        return Err(Reason::LostRingFull);
+    }
+    // The compiler knows these bounds already and would drop the test that shows them to the verifier.
+    let len = black_box(header.captured_len);
+    // SAFETY: the record has room for `SIZE` bytes, aligned to 8, and is submitted or discarded on
+    // every way out.
+    unsafe {
+        record.cast::<RecordHeader>().write(*header);
+        if len == 0 || len > ROOM as u32 || !frame.load(0, record.add(HEADER), len) {
+            bpf_ringbuf_discard(record.cast(), u64::from(BPF_RB_NO_WAKEUP));
+            return Err(Reason::LostCopy);
+        }
+        bpf_ringbuf_submit(record.cast(), wakeup(index));
+    }
+    Ok(())
+}
+
+/// Waking the agent for each record costs more than all the rest. It drains by the clock, and asks for
+/// one wake-up before it blocks. This must be read after the reservation: whatever the agent does not
+/// find in its last look, it asked for before.
+#[inline(always)]
+fn wakeup(index: u32) -> u64 {
+    if let Some(want) = WANT.get_ptr_mut(index) {
+        // SAFETY: a word of the map; another processor has other rings and so other words.
+        unsafe {
+            if want.read_volatile() != 0 {
+                want.write_volatile(0);
+                return u64::from(BPF_RB_FORCE_WAKEUP);
+            }
+        }
+    }
+    u64::from(BPF_RB_NO_WAKEUP)
+}

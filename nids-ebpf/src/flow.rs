@@ -1,0 +1,69 @@
+//! The symmetric hash that brings both directions of a flow to one worker.
+//!
+//! Only frames that are forwarded need it, so it reads the addresses again instead of having `parse`
+//! carry them through the decision.
+
+use nids_abi::{endpoint_hash, flow_hash};
+
+use crate::frame::{Bytes, Frame, Loaded, Wire};
+use crate::maps::NIDS_SEED;
+use crate::parse::{Kind, Layers};
+
+/// Offset of the addresses in the IPv4 header.
+const V4_ADDRESSES: usize = 12;
+/// Offset of the addresses in the IPv6 header.
+const V6_ADDRESSES: usize = 8;
+/// Fragments of one IPv6 datagram need not agree on the next header (RFC 8200, 4.5), so they are
+/// hashed with the number of the fragment header itself.
+const V6_FRAGMENT: u8 = 44;
+
+/// Two addresses as they lie in the header, source first.
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Pair<const N: usize>([[u8; 4]; N], [[u8; 4]; N]);
+// SAFETY: bytes only.
+unsafe impl<const N: usize> Wire for Pair<N> {}
+
+/// Hash of the flow, 0 where there is no IP header. Ports count as 0 where the frame has none, is a
+/// fragment, or could not be judged.
+#[inline(always)]
+pub fn hash<F: Frame>(frame: &F, layers: &Layers, kind: Kind) -> u32 {
+    if layers.l3 == 0 {
+        return 0;
+    }
+    let Some((source, destination)) = addresses(frame, layers) else { return 0 };
+    let (source_port, destination_port) = match kind {
+        Kind::Tcp { source, destination, .. } | Kind::Udp { source, destination, .. } => {
+            (source, destination)
+        }
+        _ => (0, 0),
+    };
+    let protocol = if layers.v6 && layers.fragment { V6_FRAGMENT } else { layers.ip_proto };
+    let seed = NIDS_SEED.load();
+    flow_hash(
+        seed,
+        endpoint_hash(seed, source, source_port),
+        endpoint_hash(seed, destination, destination_port),
+        protocol,
+    )
+}
+
+#[inline(always)]
+fn addresses<F: Frame>(frame: &F, layers: &Layers) -> Option<([u32; 4], [u32; 4])> {
+    if layers.v6 {
+        let Pair(source, destination): Pair<4> = read(frame, layers.l3 + V6_ADDRESSES)?;
+        Some((source.map(u32::from_ne_bytes), destination.map(u32::from_ne_bytes)))
+    } else {
+        let Pair([source], [destination]): Pair<1> = read(frame, layers.l3 + V4_ADDRESSES)?;
+        let words = |address| [u32::from_ne_bytes(address), 0, 0, 0];
+        Some((words(source), words(destination)))
+    }
+}
+
+#[inline(always)]
+fn read<F: Frame, T: Wire>(frame: &F, offset: usize) -> Option<T> {
+    match frame.linear().read(offset) {
+        None if F::SPLIT => Loaded(frame).read(offset),
+        found => found,
+    }
+}

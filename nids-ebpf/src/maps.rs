@@ -1,0 +1,41 @@
+//! Maps and globals, under the names and in the layouts of the contract.
+
+use aya_ebpf::Global;
+use aya_ebpf::btf_maps::{Array, ArrayOfMaps, PerCpuArray, RingBuf};
+use aya_ebpf::macros::btf_map;
+use nids_abi::{
+    ABI_VERSION, COUNTERS as COUNTER_SLOTS, Control, FilterTable, MAX_CAPTURE, MAX_CAPTURE_PORTS,
+    MAX_RINGS, PORT_SLOTS, PortSlot,
+};
+
+/// Bytes of the ring the object declares as the type of all others. The agent puts rings of its own
+/// size into the array; the kernel compares types, not sizes.
+const TEMPLATE_RING: usize = 1 << 16;
+
+#[btf_map]
+pub static CONTROL: Array<Control, 1> = Array::new();
+#[btf_map]
+pub static FILTER: Array<FilterTable, 2> = Array::new();
+#[btf_map]
+pub static PORTS: Array<PortSlot, PORT_SLOTS> = Array::new();
+#[btf_map]
+pub static COUNTERS: PerCpuArray<[u64; COUNTER_SLOTS], MAX_CAPTURE_PORTS> = PerCpuArray::new();
+#[btf_map]
+pub static RINGS: ArrayOfMaps<RingBuf<u8, TEMPLATE_RING>, MAX_RINGS> = ArrayOfMaps::new();
+#[btf_map]
+pub static WANT: Array<u32, MAX_RINGS> = Array::new();
+
+// Read-only globals: the loader sets them, the verifier knows their values and drops what they rule out.
+
+#[unsafe(no_mangle)]
+pub static NIDS_ABI: Global<u32> = Global::new(ABI_VERSION);
+#[unsafe(no_mangle)]
+pub static NIDS_WORKERS: Global<u32> = Global::new(1);
+#[unsafe(no_mangle)]
+pub static NIDS_SEED: Global<u64> = Global::new(0);
+#[unsafe(no_mangle)]
+pub static NIDS_SNAPLEN: Global<u32> = Global::new(MAX_CAPTURE as u32);
+#[unsafe(no_mangle)]
+pub static NIDS_TAP: Global<u8> = Global::new(0);
+#[unsafe(no_mangle)]
+pub static NIDS_DEBUG: Global<u8> = Global::new(0);

@@ -1,0 +1,303 @@
+//! The real kernel programs, run frame by frame through `BPF_PROG_TEST_RUN`: no interface, no traffic.
+//!
+//! [`Kernel`] loads the built object, sets tables, runs one frame and says which counter moved and what
+//! came out of the ring. What the answer should be is left to the tests.
+
+use std::fs;
+use std::path::PathBuf;
+
+use aya::maps::{Array, ArrayOfMaps, Map, MapData, PerCpuArray, RingBuf};
+use aya::programs::{SchedClassifier, TestRun, TestRunOptions, Xdp};
+use aya::{Ebpf, EbpfLoader, Pod};
+use nids_abi::{COUNTERS, Control, FilterTable, PortSlot, Reason, RecordHeader};
+
+/// Where a frame is put in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hook {
+    /// XDP, one buffer.
+    Xdp,
+    /// XDP, several buffers.
+    XdpFrags,
+    /// tc, coming in.
+    Ingress,
+    /// tc, going out.
+    Egress,
+}
+
+impl Hook {
+    /// All four.
+    pub const ALL: [Self; 4] = [Self::Xdp, Self::XdpFrags, Self::Ingress, Self::Egress];
+
+    /// Name of the program.
+    pub fn program(self) -> &'static str {
+        match self {
+            Self::Xdp => nids_abi::PROG_XDP,
+            Self::XdpFrags => nids_abi::PROG_XDP_FRAGS,
+            Self::Ingress => nids_abi::PROG_TC_INGRESS,
+            Self::Egress => nids_abi::PROG_TC_EGRESS,
+        }
+    }
+    fn is_egress(self) -> bool {
+        self == Self::Egress
+    }
+    /// Capture port the harness gives it.
+    pub fn port(self) -> u16 {
+        if self.is_egress() { 5 } else { 3 }
+    }
+}
+
+/// What the loader sets in the object.
+#[derive(Clone, Copy, Debug)]
+pub struct Globals {
+    pub workers: u32,
+    pub seed: u64,
+    pub snaplen: u32,
+    pub tap: u8,
+    pub debug: u8,
+    /// Bytes of each ring, a power of two.
+    pub ring: u32,
+}
+
+impl Default for Globals {
+    fn default() -> Self {
+        Self { workers: 1, seed: 0x5eed, snaplen: 65_536, tap: 0, debug: 0, ring: 1 << 20 }
+    }
+}
+
+/// What became of one frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// The counter that moved beside [`Reason::Seen`].
+    pub reason: Reason,
+    /// What the program returned.
+    pub verdict: u32,
+    /// Header and bytes, where it was forwarded, and the worker whose ring it was in.
+    pub record: Option<(RecordHeader, Vec<u8>, u32)>,
+}
+
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+struct Plain<T>(T);
+// SAFETY: only made of the contract's types, which are integers without padding between them.
+unsafe impl Pod for Plain<Control> {}
+// SAFETY: as above.
+unsafe impl Pod for Plain<FilterTable> {}
+// SAFETY: as above.
+unsafe impl Pod for Plain<PortSlot> {}
+
+/// The loaded object with its tables and rings.
+pub struct Kernel {
+    ebpf: Ebpf,
+    counters: PerCpuArray<MapData, [u64; COUNTERS]>,
+    /// Each with its worker.
+    rings: Vec<(u32, RingBuf<MapData>)>,
+    generation: u32,
+}
+
+impl Kernel {
+    /// Loads the object with all four programs, ready and running, with empty tables.
+    ///
+    /// `None` where the rights or the object are missing; the reason is printed.
+    pub fn load(globals: Globals) -> Option<Self> {
+        if !nix::unistd::geteuid().is_root() {
+            eprintln!("SKIPPED: loading programs needs root");
+            return None;
+        }
+        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/bpf/nids.o");
+        let Ok(object) = fs::read(&path) else {
+            eprintln!("SKIPPED: {} is missing, run `cargo xtask build-ebpf`", path.display());
+            return None;
+        };
+        Some(Self::from_object(&object, globals))
+    }
+
+    fn from_object(object: &[u8], globals: Globals) -> Self {
+        let mut ebpf = EbpfLoader::new()
+            .override_global(nids_abi::GLOBAL_WORKERS, &globals.workers, true)
+            .override_global(nids_abi::GLOBAL_SEED, &globals.seed, true)
+            .override_global(nids_abi::GLOBAL_SNAPLEN, &globals.snaplen, true)
+            .override_global(nids_abi::GLOBAL_TAP, &globals.tap, true)
+            .override_global(nids_abi::GLOBAL_DEBUG, &globals.debug, true)
+            .load(object)
+            .expect("the object has the globals and maps of the contract");
+        for hook in Hook::ALL {
+            let program = ebpf.program_mut(hook.program()).expect("in the object");
+            let loaded = match hook {
+                Hook::Xdp | Hook::XdpFrags => xdp(program).load(),
+                Hook::Ingress | Hook::Egress => classifier(program).load(),
+            };
+            loaded.unwrap_or_else(|error| panic!("{}: {error:?}", hook.program()));
+        }
+        let loopback = nix::net::if_::if_nametoindex("lo").expect("every namespace has one");
+        let mut ports: Array<_, Plain<PortSlot>> = typed(ebpf.map_mut(nids_abi::MAP_PORTS));
+        for hook in [Hook::Xdp, Hook::Egress] {
+            let egress = u16::from(hook.is_egress());
+            let slot = (loopback * 2 + u32::from(egress)) % nids_abi::PORT_SLOTS as u32;
+            let value = PortSlot { ifindex: loopback, port: hook.port(), egress };
+            ports.set(slot, Plain(value), 0).expect("in range");
+        }
+        let processors = aya::util::nr_cpus().expect("known") as u32;
+        let mut array: ArrayOfMaps<_, RingBuf<MapData>> = typed(ebpf.map_mut(nids_abi::MAP_RINGS));
+        let mut rings = Vec::new();
+        for index in 0..processors * globals.workers {
+            let ring = ring(globals.ring);
+            array.set(index, &ring, 0).expect("in range");
+            rings.push((index % globals.workers, ring));
+        }
+        let counters = typed(ebpf.take_map(nids_abi::MAP_COUNTERS));
+        let mut kernel = Self { ebpf, counters, rings, generation: 0 };
+        kernel.control(0, true);
+        kernel
+    }
+
+    /// Sets the generation in force and whether the agent is ready.
+    pub fn control(&mut self, generation: u32, running: bool) {
+        let mut map: Array<_, Plain<Control>> = typed(self.ebpf.map_mut(nids_abi::MAP_CONTROL));
+        let value = Control { generation, running: u32::from(running) };
+        map.set(0, Plain(value), 0).expect("in range");
+        self.generation = generation;
+    }
+
+    /// Writes `table` into the idle generation and puts that in force.
+    pub fn set_table(&mut self, table: &FilterTable) {
+        let next = self.generation.wrapping_add(1);
+        let mut map: Array<_, Plain<FilterTable>> = typed(self.ebpf.map_mut(nids_abi::MAP_FILTER));
+        let value: Box<Plain<FilterTable>> = Box::new(Plain(*table));
+        map.set(next & 1, &*value, 0).expect("in range");
+        self.control(next, true);
+    }
+
+    /// Puts one frame in, as if it came through the loopback interface.
+    ///
+    /// `None` where the kernel itself refuses to build such a frame: the program did not run. That is
+    /// checked against [`Reason::Seen`].
+    pub fn run(&mut self, hook: Hook, frame: &[u8]) -> Option<Outcome> {
+        let before = self.counters(hook);
+        let verdict = self.test_run(hook, frame, 1).ok().map(|(verdict, _)| verdict);
+        let after = self.counters(hook);
+        let moved = |counter: usize| after[counter] - before[counter];
+        let seen = moved(Reason::Seen as usize);
+        let Some(verdict) = verdict else {
+            assert_eq!(seen, 0, "refused, and yet the program ran");
+            return None;
+        };
+        assert_eq!(seen, 1, "seen");
+        assert_eq!(moved(Reason::SeenBytes as usize), frame.len() as u64, "bytes seen");
+        let mut reasons = REASONS.into_iter().filter(|reason| moved(*reason as usize) != 0);
+        let reason = reasons.next().expect("one reason moved");
+        assert_eq!(reasons.next(), None, "and no other");
+        assert_eq!(moved(reason as usize), 1, "once");
+        let mut records = self.drain();
+        let record = records.pop();
+        assert!(records.is_empty(), "one frame, one record");
+        Some(Outcome { reason, verdict, record })
+    }
+
+    /// Runs a frame `repeat` times; gives the last verdict and nanoseconds a run.
+    ///
+    /// # Errors
+    /// Where the kernel refuses the frame.
+    pub fn test_run(&self, hook: Hook, frame: &[u8], repeat: u32) -> Result<(u32, u64), String> {
+        let mut options = TestRunOptions::new();
+        options.data_in = Some(frame);
+        options.repeat = repeat;
+        let program = self.ebpf.program(hook.program()).expect("in the object");
+        let result = match program {
+            aya::programs::Program::Xdp(program) => program.test_run(options),
+            aya::programs::Program::SchedClassifier(program) => program.test_run(options),
+            other => panic!("{other:?}"),
+        };
+        let result = result.map_err(|error| format!("{error:?}"))?;
+        Ok((result.return_value, result.duration.as_nanos() as u64))
+    }
+
+    /// Counters of a hook's capture port, summed over the processors.
+    pub fn counters(&self, hook: Hook) -> [u64; COUNTERS] {
+        let values = self.counters.get(&u32::from(hook.port()), 0).expect("in range");
+        let mut sum = [0; COUNTERS];
+        for value in values.iter() {
+            sum.iter_mut().zip(value).for_each(|(sum, value)| *sum += value);
+        }
+        sum
+    }
+
+    /// Takes all records out of the rings.
+    pub fn drain(&mut self) -> Vec<(RecordHeader, Vec<u8>, u32)> {
+        let mut records = Vec::new();
+        for (worker, ring) in &mut self.rings {
+            while let Some(record) = ring.next() {
+                let header = header(&record);
+                let end = 32 + header.captured_len as usize;
+                let bytes = record.get(32..end).expect("the length is inside the record");
+                records.push((header, bytes.to_vec(), *worker));
+            }
+        }
+        records
+    }
+
+    /// The loaded object, for what is not wrapped here.
+    pub fn ebpf(&mut self) -> &mut Ebpf {
+        &mut self.ebpf
+    }
+}
+
+/// Every counter that is part of the balance, but [`Reason::Seen`].
+const REASONS: [Reason; 14] = [
+    Reason::TcpLevel,
+    Reason::UdpLevel,
+    Reason::IcmpType,
+    Reason::IpProto,
+    Reason::FragmentUnwanted,
+    Reason::UnjudgedUnwanted,
+    Reason::NonIp,
+    Reason::NotRunning,
+    Reason::LostRingFull,
+    Reason::LostCopy,
+    Reason::Wanted,
+    Reason::Fragment,
+    Reason::Unjudged,
+    Reason::WantedNonIp,
+];
+
+/// A new ring buffer map.
+fn ring(bytes: u32) -> RingBuf<MapData> {
+    const BPF_MAP_TYPE_RINGBUF: u32 = 27;
+    let definition = aya_obj::Map::new_from_params(BPF_MAP_TYPE_RINGBUF, 0, 0, bytes, 0);
+    let data = MapData::create(definition, "ring", None).expect("root may create maps");
+    Map::from_map_data(data).expect("a known type").try_into().expect("a ring")
+}
+
+fn typed<M, T: TryFrom<M>>(map: Option<M>) -> T
+where
+    T::Error: std::fmt::Debug,
+{
+    map.expect("in the object").try_into().expect("of the contract's type")
+}
+
+fn xdp(program: &mut aya::programs::Program) -> &mut Xdp {
+    program.try_into().expect("an XDP program")
+}
+
+fn classifier(program: &mut aya::programs::Program) -> &mut SchedClassifier {
+    program.try_into().expect("a tc program")
+}
+
+/// Reads the header field by field: an independent reading of the layout.
+fn header(record: &[u8]) -> RecordHeader {
+    let u16_at = |at: usize| u16::from_ne_bytes(record[at..at + 2].try_into().expect("two"));
+    let u32_at = |at: usize| u32::from_ne_bytes(record[at..at + 4].try_into().expect("four"));
+    RecordHeader {
+        time_ns: u64::from_ne_bytes(record[..8].try_into().expect("eight")),
+        flow_hash: u32_at(8),
+        wire_len: u32_at(12),
+        captured_len: u32_at(16),
+        port: u16_at(20),
+        vlan_tci: u16_at(22),
+        l3_offset: u16_at(24),
+        l4_offset: u16_at(26),
+        ip_proto: record[28],
+        flags: record[29],
+        reason: record[30],
+        generation: record[31],
+    }
+}
