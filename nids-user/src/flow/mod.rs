@@ -1,8 +1,20 @@
 //! Flows: which packets belong together, and who spoke first.
 //!
 //! One table a worker, bounded, with a keyed hash. Leaves sequence numbers and reassembly to `stream`
-//! (not there yet: content is matched packet by packet).
+//! (not there yet: content is matched packet by packet), and fragments to `defrag` (not there yet: a
+//! fragment has no flow).
 #![deny(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+
+mod key;
+mod table;
+mod tcp;
+#[cfg(test)]
+mod tests;
+mod wheel;
+
+pub use table::FlowTable;
+
+use std::time::Duration;
 
 /// Which way a packet goes inside its flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -32,4 +44,90 @@ pub struct FlowView {
     pub bytes_to_client: u64,
     /// Time of the first packet.
     pub start: crate::capture::Timestamp,
+}
+
+/// Bounds of one table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes the table may take; Suricata's `flow.memcap` divided by the number of workers.
+    pub memcap: u64,
+    /// How long a flow may be silent.
+    pub timeouts: Timeouts,
+    /// VLAN ids are part of a flow's identity; Suricata's `vlan.use-for-tracking`.
+    pub use_vlan: bool,
+}
+
+impl Default for Limits {
+    /// Suricata's defaults.
+    fn default() -> Self {
+        Self { memcap: 128 << 20, timeouts: Timeouts::default(), use_vlan: true }
+    }
+}
+
+/// Seconds without a packet after which a flow is over; Suricata's `flow-timeouts`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// TCP.
+    pub tcp: StateTimeouts,
+    /// UDP.
+    pub udp: StateTimeouts,
+    /// ICMP and ICMPv6.
+    pub icmp: StateTimeouts,
+    /// Other protocols.
+    pub other: StateTimeouts,
+}
+
+/// Timeouts by the state of a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StateTimeouts {
+    /// One side has spoken, or the handshake is not complete.
+    pub new: Duration,
+    /// Both sides have spoken, or the handshake is complete.
+    pub established: Duration,
+    /// The connection was closed. Only TCP knows this state.
+    pub closed: Duration,
+}
+
+impl Default for Timeouts {
+    /// Suricata's defaults (suricata.yaml, `flow-timeouts`).
+    fn default() -> Self {
+        let seconds = |new, established, closed| StateTimeouts {
+            new: Duration::from_secs(new),
+            established: Duration::from_secs(established),
+            closed: Duration::from_secs(closed),
+        };
+        Self {
+            tcp: seconds(60, 600, 60),
+            udp: seconds(30, 300, 0),
+            icmp: seconds(30, 300, 0),
+            other: seconds(30, 300, 0),
+        }
+    }
+}
+
+/// What happened to the flows of a table. created = active + timed out + evicted + reused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FlowCounters {
+    /// Flows that began.
+    pub created: u64,
+    /// Flows there are now.
+    pub active: u64,
+    /// Silent for too long before anything came back, or before the handshake was complete.
+    pub timed_out_new: u64,
+    /// Silent for too long after both sides had spoken.
+    pub timed_out_established: u64,
+    /// Closed, and then silent.
+    pub timed_out_closed: u64,
+    /// Thrown out for another, as the table was full, before they were established.
+    pub evicted_new: u64,
+    /// Thrown out, as the table was full, though established.
+    pub evicted_established: u64,
+    /// Thrown out, as the table was full, when closed already.
+    pub evicted_closed: u64,
+    /// A new connection began on the same addresses and ports.
+    pub reused: u64,
+    /// Packets without flow: no IP, a fragment, or a transport header that cannot be read.
+    pub untracked: u64,
+    /// Packets without flow, as the memory cap leaves room for none.
+    pub no_room: u64,
 }

@@ -1,0 +1,115 @@
+//! What makes packets belong together: both directions of a flow give the same [`Key`].
+
+use std::hash::{BuildHasher, Hash};
+
+use crate::decode::{Icmp, Ip, Packet, Transport};
+
+/// Addresses, ports, protocol and VLAN ids, the smaller end first. Packed into words, so that a
+/// comparison is six of them and nothing in it is padding.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Key([u64; 6]);
+
+/// A key, and at which of its ends the packet started.
+pub struct Oriented {
+    /// The key.
+    pub key: Key,
+    /// The source of the packet is the second end.
+    pub from_second: bool,
+}
+
+impl Oriented {
+    /// The key of a packet; `None` where it has no IP or no readable transport, as with fragments.
+    ///
+    /// ICMP messages that answer each other (echo, timestamp, ...) share a key with the identifier in
+    /// it; others are keyed by their type.
+    #[inline]
+    pub fn of(packet: &Packet<'_>, with_vlan: bool) -> Option<Self> {
+        let ip = packet.ip.as_ref()?;
+        let (source_port, destination_port, id) = match &packet.transport {
+            Transport::Tcp(tcp) => (tcp.source, tcp.destination, 0),
+            Transport::Udp(udp) => (udp.source, udp.destination, 0),
+            Transport::Icmpv4(icmp) => icmp_ends(icmp, answer_v4(icmp.icmp_type)),
+            Transport::Icmpv6(icmp) => icmp_ends(icmp, answer_v6(icmp.icmp_type)),
+            Transport::Other => (0, 0, 0),
+            Transport::None => return None,
+        };
+        let (version, source, destination) = match ip {
+            Ip::V4(ip) => {
+                (4, u128::from(u32::from(ip.source)), u128::from(u32::from(ip.destination)))
+            }
+            Ip::V6(ip) => (6, u128::from(ip.source), u128::from(ip.destination)),
+        };
+        let (source, destination) = ((source, source_port), (destination, destination_port));
+        let from_second = source > destination;
+        let (first, second) =
+            if from_second { (destination, source) } else { (source, destination) };
+
+        let ports = u64::from(first.1) << 16 | u64::from(second.1);
+        let protocol = u64::from(ip.protocol()) << 8 | version;
+        let mut vlan = 0;
+        if with_vlan {
+            for vlan_id in packet.vlan.ids() {
+                // 0 is a priority tag, no VLAN: kept apart from "no tag" all the same.
+                vlan = vlan << 16 | 0x8000 | u64::from(vlan_id);
+            }
+        }
+        let key = Key([
+            (first.0 >> 64) as u64,
+            first.0 as u64,
+            (second.0 >> 64) as u64,
+            second.0 as u64,
+            ports << 32 | u64::from(id) << 16 | protocol,
+            vlan,
+        ]);
+        Some(Self { key, from_second })
+    }
+}
+
+impl Key {
+    /// Hash under a secret: who does not know it cannot aim at one chain.
+    #[inline]
+    pub fn hash(&self, secret: &impl BuildHasher) -> u64 {
+        secret.hash_one(self.0)
+    }
+}
+
+/// Stands for the answer's type where a message has none.
+const NO_ANSWER: u16 = 0x100;
+
+/// Type, type of the answer, and identifier: what ports are to TCP.
+fn icmp_ends(icmp: &Icmp<'_>, answer: Option<u8>) -> (u16, u16, u16) {
+    let kind = u16::from(icmp.icmp_type);
+    match (answer, icmp.header) {
+        (Some(answer), [_, _, _, _, high, low, ..]) => {
+            (kind, u16::from(answer), u16::from_be_bytes([*high, *low]))
+        }
+        (Some(answer), _) => (kind, u16::from(answer), 0),
+        (None, _) => (kind, NO_ANSWER, 0),
+    }
+}
+
+/// The type that answers this one: echo, router discovery, timestamp, information, address mask.
+fn answer_v4(kind: u8) -> Option<u8> {
+    Some(match kind {
+        0 => 8,
+        8 => 0,
+        9 => 10,
+        10 => 9,
+        13 => 14,
+        14 => 13,
+        15 => 16,
+        16 => 15,
+        17 => 18,
+        18 => 17,
+        _ => return None,
+    })
+}
+
+/// Echo (RFC 4443, 4). Neighbour discovery has no identifier and stays keyed by type.
+fn answer_v6(kind: u8) -> Option<u8> {
+    match kind {
+        128 => Some(129),
+        129 => Some(128),
+        _ => None,
+    }
+}
