@@ -6,22 +6,79 @@ use core::hint::black_box;
 use core::mem::size_of;
 
 use aya_ebpf::bindings::{BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
-use aya_ebpf::helpers::bpf_get_smp_processor_id;
-use aya_ebpf::helpers::generated::{bpf_ringbuf_discard, bpf_ringbuf_reserve, bpf_ringbuf_submit};
-use nids_abi::{Reason, RecordHeader, SIZE_CLASSES, worker_of};
+use aya_ebpf::helpers::generated::{
+    bpf_get_smp_processor_id, bpf_ktime_get_ns, bpf_ringbuf_discard, bpf_ringbuf_reserve,
+    bpf_ringbuf_submit,
+};
+use nids_abi::{
+    FLAG_EGRESS, FLAG_FRAGMENT, FLAG_V6, FLAG_VLAN_OFFLOAD, MAX_CAPTURE, Reason, RecordHeader,
+    SIZE_CLASSES, worker_of,
+};
 
+use crate::flow;
 use crate::frame::Frame;
-use crate::maps::{NIDS_WORKERS, RINGS, WANT};
+use crate::maps::{NIDS_SNAPLEN, NIDS_WORKERS, RINGS, WANT};
+use crate::parse::{Layers, headers};
 
 const HEADER: usize = size_of::<RecordHeader>();
 
-/// Puts the header and the first `header.captured_len` bytes of the frame into a ring.
-///
-/// # Errors
-/// [`Reason::LostRingFull`], or [`Reason::LostCopy`] where there is no such ring or the bytes cannot be
-/// read.
+/// What the caller knows of a frame that is to be forwarded, in one register: BPF functions take five.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct Stamp {
+    /// Capture port.
+    pub port: u16,
+    /// Lowest bit of the generation.
+    pub generation: u8,
+    /// Why it is forwarded.
+    pub reason: Reason,
+}
+
+/// Bytes of a frame that are handed over.
 #[inline(always)]
-pub fn emit<F: Frame>(frame: &F, header: &RecordHeader) -> Result<(), Reason> {
+pub fn captured_len(wire_len: u32) -> u32 {
+    wire_len.min(NIDS_SNAPLEN.load()).min(MAX_CAPTURE as u32)
+}
+
+/// Puts a record of the frame into a ring. Gives the reason of `stamp` back, or
+/// [`Reason::LostRingFull`], or [`Reason::LostCopy`] where there is no such ring or the bytes cannot
+/// be read.
+///
+/// A function of its own, so that the path of frames that are not forwarded keeps its registers. For
+/// the same reason it parses once more instead of being told where the headers lie.
+#[inline(never)]
+pub fn hand_over<F: Frame>(frame: F, wire_len: u32, stamp: Stamp) -> Reason {
+    let mut layers = Layers::default();
+    headers(frame, wire_len, &mut layers);
+    let vlan = frame.vlan_offload();
+    let flag = |set: bool, flag: u8| if set { flag } else { 0 };
+    let header = RecordHeader {
+        // SAFETY: no conditions.
+        time_ns: unsafe { bpf_ktime_get_ns() },
+        flow_hash: flow::hash(frame, &layers),
+        wire_len,
+        captured_len: captured_len(wire_len),
+        port: stamp.port,
+        vlan_tci: vlan.unwrap_or(0),
+        l3_offset: layers.l3 as u16,
+        l4_offset: layers.l4 as u16,
+        ip_proto: layers.ip_proto,
+        flags: flag(F::EGRESS, FLAG_EGRESS)
+            | flag(layers.v6, FLAG_V6)
+            | flag(vlan.is_some(), FLAG_VLAN_OFFLOAD)
+            | flag(layers.fragment, FLAG_FRAGMENT),
+        reason: stamp.reason as u8,
+        generation: stamp.generation,
+    };
+    match record(frame, &header) {
+        Ok(()) => stamp.reason,
+        Err(lost) => lost,
+    }
+}
+
+/// Puts the header and the first `header.captured_len` bytes of the frame into a ring.
+#[inline(always)]
+fn record<F: Frame>(frame: F, header: &RecordHeader) -> Result<(), Reason> {
     let workers = NIDS_WORKERS.load();
     // SAFETY: no conditions.
     let cpu = unsafe { bpf_get_smp_processor_id() };
@@ -46,7 +103,7 @@ pub fn emit<F: Frame>(frame: &F, header: &RecordHeader) -> Result<(), Reason> {
 /// takes only constants for the size of a reservation.
 #[inline(always)]
 fn put<F: Frame, const ROOM: usize, const SIZE: usize>(
-    frame: &F,
+    frame: F,
     header: &RecordHeader,
     ring: *mut c_void,
     index: u32,

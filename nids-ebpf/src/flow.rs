@@ -7,7 +7,7 @@ use nids_abi::{endpoint_hash, flow_hash};
 
 use crate::frame::{Bytes, Frame, Loaded, Wire};
 use crate::maps::NIDS_SEED;
-use crate::parse::{Kind, Layers};
+use crate::parse::Layers;
 
 /// Offset of the addresses in the IPv4 header.
 const V4_ADDRESSES: usize = 12;
@@ -24,20 +24,14 @@ struct Pair<const N: usize>([[u8; 4]; N], [[u8; 4]; N]);
 // SAFETY: bytes only.
 unsafe impl<const N: usize> Wire for Pair<N> {}
 
-/// Hash of the flow, 0 where there is no IP header. Ports count as 0 where the frame has none, is a
-/// fragment, or could not be judged.
+/// Hash of the flow, 0 where there is no IP header.
 #[inline(always)]
-pub fn hash<F: Frame>(frame: &F, layers: &Layers, kind: Kind) -> u32 {
+pub fn hash<F: Frame>(frame: F, layers: &Layers) -> u32 {
     if layers.l3 == 0 {
         return 0;
     }
     let Some((source, destination)) = addresses(frame, layers) else { return 0 };
-    let (source_port, destination_port) = match kind {
-        Kind::Tcp { source, destination, .. } | Kind::Udp { source, destination, .. } => {
-            (source, destination)
-        }
-        _ => (0, 0),
-    };
+    let [source_port, destination_port] = layers.ports;
     let protocol = if layers.v6 && layers.fragment { V6_FRAGMENT } else { layers.ip_proto };
     let seed = NIDS_SEED.load();
     flow_hash(
@@ -49,7 +43,7 @@ pub fn hash<F: Frame>(frame: &F, layers: &Layers, kind: Kind) -> u32 {
 }
 
 #[inline(always)]
-fn addresses<F: Frame>(frame: &F, layers: &Layers) -> Option<([u32; 4], [u32; 4])> {
+fn addresses<F: Frame>(frame: F, layers: &Layers) -> Option<([u32; 4], [u32; 4])> {
     if layers.v6 {
         let Pair(source, destination): Pair<4> = read(frame, layers.l3 + V6_ADDRESSES)?;
         Some((source.map(u32::from_ne_bytes), destination.map(u32::from_ne_bytes)))
@@ -61,7 +55,7 @@ fn addresses<F: Frame>(frame: &F, layers: &Layers) -> Option<([u32; 4], [u32; 4]
 }
 
 #[inline(always)]
-fn read<F: Frame, T: Wire>(frame: &F, offset: usize) -> Option<T> {
+fn read<F: Frame, T: Wire>(frame: F, offset: usize) -> Option<T> {
     match frame.linear().read(offset) {
         None if F::SPLIT => Loaded(frame).read(offset),
         found => found,

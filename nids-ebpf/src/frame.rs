@@ -5,12 +5,12 @@
 //! helper ([`Loaded`]), which is slower, but sees every byte and leaves the buffer as it is
 //! (`bpf_skb_pull_data` would copy the head of every cloned segment on egress).
 
+use core::ffi::c_void;
 use core::mem::{MaybeUninit, size_of};
 
 use aya_ebpf::EbpfContext;
 use aya_ebpf::bindings::{__sk_buff, xdp_md};
 use aya_ebpf::helpers::generated::{bpf_skb_load_bytes, bpf_xdp_get_buff_len, bpf_xdp_load_bytes};
-use aya_ebpf::programs::{TcContext, XdpContext};
 
 /// Fixed-size data that any bytes are a valid value of.
 ///
@@ -55,9 +55,9 @@ impl Bytes for Linear {
 }
 
 /// The whole frame, through a helper call for each field.
-pub struct Loaded<'a, F>(pub &'a F);
+pub struct Loaded<F>(pub F);
 
-impl<F: Frame> Bytes for Loaded<'_, F> {
+impl<F: Frame> Bytes for Loaded<F> {
     #[inline(always)]
     fn read<T: Wire>(&self, offset: usize) -> Option<T> {
         let mut value = MaybeUninit::<T>::uninit();
@@ -70,8 +70,8 @@ impl<F: Frame> Bytes for Loaded<'_, F> {
     }
 }
 
-/// One frame at one hook.
-pub trait Frame: EbpfContext {
+/// One frame at one hook: no more than the kernel's pointer to it.
+pub trait Frame: EbpfContext + Copy {
     /// The frame was leaving the host.
     const EGRESS: bool;
     /// Headers may lie behind the linear part.
@@ -93,18 +93,13 @@ pub trait Frame: EbpfContext {
 }
 
 /// XDP. `SPLIT`: the program was loaded for frames in several buffers.
-pub struct Xdp<const SPLIT: bool>(pub XdpContext);
-
-impl<const SPLIT: bool> Xdp<SPLIT> {
-    #[inline(always)]
-    fn raw(&self) -> *mut xdp_md {
-        self.0.ctx
-    }
-}
+#[derive(Clone, Copy)]
+pub struct Xdp<const SPLIT: bool>(pub *mut xdp_md);
 
 impl<const SPLIT: bool> EbpfContext for Xdp<SPLIT> {
-    fn as_ptr(&self) -> *mut core::ffi::c_void {
-        self.0.as_ptr()
+    #[inline(always)]
+    fn as_ptr(&self) -> *mut c_void {
+        self.0.cast()
     }
 }
 
@@ -115,20 +110,21 @@ impl<const SPLIT: bool> Frame for Xdp<SPLIT> {
     #[inline(always)]
     fn ifindex(&self) -> u32 {
         // SAFETY: the kernel hands a valid context over.
-        unsafe { (*self.raw()).ingress_ifindex }
+        unsafe { (*self.0).ingress_ifindex }
     }
     #[inline(always)]
     fn wire_len(&self) -> u32 {
         if SPLIT {
             // SAFETY: as above.
-            (unsafe { bpf_xdp_get_buff_len(self.raw()) }) as u32
+            (unsafe { bpf_xdp_get_buff_len(self.0) }) as u32
         } else {
             self.linear().len()
         }
     }
     #[inline(always)]
     fn linear(&self) -> Linear {
-        Linear { data: self.0.data(), end: self.0.data_end() }
+        // SAFETY: as above.
+        unsafe { Linear { data: (*self.0).data as usize, end: (*self.0).data_end as usize } }
     }
     #[inline(always)]
     fn vlan_offload(&self) -> Option<u16> {
@@ -137,23 +133,18 @@ impl<const SPLIT: bool> Frame for Xdp<SPLIT> {
     #[inline(always)]
     unsafe fn load(&self, offset: u32, to: *mut u8, len: u32) -> bool {
         // SAFETY: the caller gives room for `len` bytes.
-        (unsafe { bpf_xdp_load_bytes(self.raw(), offset, to.cast(), len) }) == 0
+        (unsafe { bpf_xdp_load_bytes(self.0, offset, to.cast(), len) }) == 0
     }
 }
 
 /// tc, on either side of the interface.
-pub struct Skb<const EGRESS: bool>(pub TcContext);
-
-impl<const EGRESS: bool> Skb<EGRESS> {
-    #[inline(always)]
-    fn raw(&self) -> *mut __sk_buff {
-        self.0.skb.skb
-    }
-}
+#[derive(Clone, Copy)]
+pub struct Skb<const EGRESS: bool>(pub *mut __sk_buff);
 
 impl<const EGRESS: bool> EbpfContext for Skb<EGRESS> {
-    fn as_ptr(&self) -> *mut core::ffi::c_void {
-        self.0.as_ptr()
+    #[inline(always)]
+    fn as_ptr(&self) -> *mut c_void {
+        self.0.cast()
     }
 }
 
@@ -164,28 +155,26 @@ impl<const EGRESS: bool> Frame for Skb<EGRESS> {
     #[inline(always)]
     fn ifindex(&self) -> u32 {
         // SAFETY: the kernel hands a valid context over.
-        unsafe { (*self.raw()).ifindex }
+        unsafe { (*self.0).ifindex }
     }
     #[inline(always)]
     fn wire_len(&self) -> u32 {
         // SAFETY: as above.
-        unsafe { (*self.raw()).len }
+        unsafe { (*self.0).len }
     }
     #[inline(always)]
     fn linear(&self) -> Linear {
         // SAFETY: as above.
-        unsafe {
-            Linear { data: (*self.raw()).data as usize, end: (*self.raw()).data_end as usize }
-        }
+        unsafe { Linear { data: (*self.0).data as usize, end: (*self.0).data_end as usize } }
     }
     #[inline(always)]
     fn vlan_offload(&self) -> Option<u16> {
         // SAFETY: as above.
-        unsafe { ((*self.raw()).vlan_present != 0).then(|| (*self.raw()).vlan_tci as u16) }
+        unsafe { ((*self.0).vlan_present != 0).then(|| (*self.0).vlan_tci as u16) }
     }
     #[inline(always)]
     unsafe fn load(&self, offset: u32, to: *mut u8, len: u32) -> bool {
         // SAFETY: the caller gives room for `len` bytes.
-        (unsafe { bpf_skb_load_bytes(self.raw().cast(), offset, to.cast(), len) }) == 0
+        (unsafe { bpf_skb_load_bytes(self.0.cast(), offset, to.cast(), len) }) == 0
     }
 }

@@ -16,38 +16,36 @@ mod maps;
 mod parse;
 
 use aya_ebpf::bindings::{TC_ACT_UNSPEC, xdp_action};
-use aya_ebpf::helpers::bpf_ktime_get_ns;
 use aya_ebpf::macros::{classifier, xdp};
 use aya_ebpf::programs::{TcContext, XdpContext};
 use aya_log_ebpf::debug;
-use nids_abi::{
-    COUNTERS as COUNTER_SLOTS, Control, FLAG_EGRESS, FLAG_FRAGMENT, FLAG_V6, FLAG_VLAN_OFFLOAD,
-    MAX_CAPTURE, PORT_PROBES, PORT_SLOTS, Reason, RecordHeader,
-};
+use nids_abi::{COUNTERS as COUNTER_SLOTS, FilterTable, PORT_PROBES, PORT_SLOTS, Reason};
 
+use crate::emit::{Stamp, captured_len, hand_over};
+use crate::filter::decide;
 use crate::frame::{Frame, Loaded, Skb, Xdp};
-use crate::maps::{CONTROL, COUNTERS, FILTER, NIDS_ABI, NIDS_DEBUG, NIDS_SNAPLEN, NIDS_TAP, PORTS};
-use crate::parse::{Kind, Layers, parse};
+use crate::maps::{CONTROL, COUNTERS, FILTER, NIDS_DEBUG, NIDS_TAP, PORTS};
+use crate::parse::{Kind, Layers, Short, parse};
 
 #[xdp]
 fn nids_xdp(ctx: XdpContext) -> u32 {
-    xdp_verdict(inspect(&Xdp::<false>(ctx)))
+    xdp_verdict(inspect(Xdp::<false>(ctx.ctx)))
 }
 
 #[xdp(frags)]
 fn nids_xdp_frags(ctx: XdpContext) -> u32 {
-    xdp_verdict(inspect(&Xdp::<true>(ctx)))
+    xdp_verdict(inspect(Xdp::<true>(ctx.ctx)))
 }
 
 #[classifier]
 fn nids_ingress(ctx: TcContext) -> i32 {
-    inspect(&Skb::<false>(ctx));
+    inspect(Skb::<false>(ctx.skb.skb));
     TC_ACT_UNSPEC
 }
 
 #[classifier]
 fn nids_egress(ctx: TcContext) -> i32 {
-    inspect(&Skb::<true>(ctx));
+    inspect(Skb::<true>(ctx.skb.skb));
     TC_ACT_UNSPEC
 }
 
@@ -72,78 +70,50 @@ impl Counters {
 /// Judges one frame and hands it over where it is wanted. False for frames that were let by untouched:
 /// of an interface nobody asked for, or while the agent is not ready.
 #[inline(always)]
-fn inspect<F: Frame>(frame: &F) -> bool {
+fn inspect<F: Frame>(frame: F) -> bool {
     let Some(port) = capture_port(frame.ifindex(), F::EGRESS) else { return false };
     let Some(counters) = COUNTERS.get_ptr_mut(u32::from(port)).map(Counters) else { return false };
-    let Some(control) = CONTROL.get_ptr(0) else { return false };
-    // SAFETY: a value of the map; read once, so that one frame sees one generation.
-    let Control { generation, running } = unsafe { control.read_volatile() };
     let wire_len = frame.wire_len();
     counters.add(Reason::Seen, 1);
     counters.add(Reason::SeenBytes, u64::from(wire_len));
-    let generation = generation & 1;
-    let Some(table) = FILTER.get(generation).filter(|_| running != 0) else {
+    // Read once, so that one frame sees one generation.
+    let control = CONTROL.load();
+    let generation = control.generation & 1;
+    let Some(table) = FILTER.get(generation).filter(|_| control.running != 0) else {
         counters.add(Reason::NotRunning, 1);
         return false;
     };
 
-    let mut layers = Layers::default();
-    let kind = headers(frame, wire_len, &mut layers);
-    let mut reason = filter::decide(table, kind);
+    let mut reason = match parse(&frame.linear(), wire_len as usize, &mut Layers::default()) {
+        Ok(kind) => decide(table, kind),
+        Err(Short) if F::SPLIT => judge_split(frame, wire_len, table),
+        Err(Short) => decide(table, Kind::Unjudged),
+    };
     if reason >= Reason::Wanted {
-        let captured_len = wire_len.min(NIDS_SNAPLEN.load()).min(MAX_CAPTURE as u32);
-        let vlan = frame.vlan_offload();
-        let flag = |set: bool, flag: u8| if set { flag } else { 0 };
-        let header = RecordHeader {
-            // SAFETY: no conditions.
-            time_ns: unsafe { bpf_ktime_get_ns() },
-            flow_hash: flow::hash(frame, &layers, kind),
-            wire_len,
-            captured_len,
-            port,
-            vlan_tci: vlan.unwrap_or(0),
-            l3_offset: layers.l3 as u16,
-            l4_offset: layers.l4 as u16,
-            ip_proto: layers.ip_proto,
-            flags: flag(F::EGRESS, FLAG_EGRESS)
-                | flag(layers.v6, FLAG_V6)
-                | flag(vlan.is_some(), FLAG_VLAN_OFFLOAD)
-                | flag(layers.fragment, FLAG_FRAGMENT),
-            reason: reason as u8,
-            generation: generation as u8,
-        };
-        match emit::emit(frame, &header) {
-            Ok(()) => {
-                counters.add(Reason::ForwardedBytes, u64::from(wire_len));
-                if captured_len < wire_len {
-                    counters.add(Reason::Truncated, 1);
-                }
-            }
-            Err(lost) => reason = lost,
+        reason = hand_over(frame, wire_len, Stamp { port, generation: generation as u8, reason });
+        if reason >= Reason::Wanted {
+            counters.add(Reason::ForwardedBytes, u64::from(wire_len));
+            counters.add(Reason::Truncated, u64::from(captured_len(wire_len) < wire_len));
         }
     }
     counters.add(reason, 1);
     if NIDS_DEBUG.load() != 0 {
-        debug!(frame, "port {} reason {} length {}", port, reason as u8, wire_len);
+        log(frame, port, reason, wire_len);
     }
     true
 }
 
-/// Parses what can be read directly; where that is not all of the frame and ends too early, once more
-/// through the kernel's helper.
-#[inline(always)]
-fn headers<F: Frame>(frame: &F, wire_len: u32, layers: &mut Layers) -> Kind {
-    let linear = frame.linear();
-    if let Ok(kind) = parse(&linear, wire_len as usize, layers) {
-        return kind;
-    }
-    if F::SPLIT && linear.len() < wire_len {
-        *layers = Layers::default();
-        if let Ok(kind) = parse(&Loaded(frame), wire_len as usize, layers) {
-            return kind;
-        }
-    }
-    Kind::Unjudged
+/// The decision on a frame whose headers end behind the linear part, or nowhere. Rare, and kept out of
+/// the way of the others.
+#[inline(never)]
+fn judge_split<F: Frame>(frame: F, wire_len: u32, table: &FilterTable) -> Reason {
+    let kind = parse(&Loaded(frame), wire_len as usize, &mut Layers::default());
+    decide(table, kind.unwrap_or(Kind::Unjudged))
+}
+
+#[inline(never)]
+fn log<F: Frame>(frame: F, port: u16, reason: Reason, wire_len: u32) {
+    debug!(&frame, "port {} reason {} length {}", port, reason as u8, wire_len);
 }
 
 /// The capture port of one side of an interface.
@@ -158,10 +128,6 @@ fn capture_port(ifindex: u32, egress: bool) -> Option<u16> {
     }
     None
 }
-
-/// Keeps the global in the object: only the loader reads it.
-#[used]
-static ABI: &aya_ebpf::Global<u32> = &NIDS_ABI;
 
 #[cfg(not(test))]
 #[panic_handler]

@@ -13,8 +13,6 @@ use nids_abi::{
 const TEMPLATE_RING: usize = 1 << 16;
 
 #[btf_map]
-pub static CONTROL: Array<Control, 1> = Array::new();
-#[btf_map]
 pub static FILTER: Array<FilterTable, 2> = Array::new();
 #[btf_map]
 pub static PORTS: Array<PortSlot, PORT_SLOTS> = Array::new();
@@ -24,6 +22,12 @@ pub static COUNTERS: PerCpuArray<[u64; COUNTER_SLOTS], MAX_CAPTURE_PORTS> = PerC
 pub static RINGS: ArrayOfMaps<RingBuf<u8, TEMPLATE_RING>, MAX_RINGS> = ArrayOfMaps::new();
 #[btf_map]
 pub static WANT: Array<u32, MAX_RINGS> = Array::new();
+
+/// A global the agent may write to: an array with one value for the agent, and for the programs an
+/// address, where an array's element would cost a look-up.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = ".data.CONTROL")]
+pub static CONTROL: Global<Control> = Global::new(Control { generation: 0, running: 0 });
 
 // Read-only globals: the loader sets them, the verifier knows their values and drops what they rule out.
 

@@ -6,7 +6,7 @@
 
 use nids_abi::{LEVEL_ALL, LEVEL_CONTROL, LEVEL_PAYLOAD, MAX_EXTENSION_HEADERS, MAX_VLAN_TAGS};
 
-use crate::frame::{Bytes, Wire};
+use crate::frame::{Bytes, Frame, Loaded, Wire};
 
 /// The frame ended (or the part of it at hand did) before the headers did.
 pub struct Short;
@@ -32,13 +32,16 @@ pub enum Kind {
     NonIp,
 }
 
-/// Where the headers lie. All zero where there is no IP header that can be read.
+/// Where the headers lie, and what makes up the flow. All zero where there is no IP header that can
+/// be read.
 #[derive(Clone, Copy, Default)]
 pub struct Layers {
     /// Offset of the IP header.
     pub l3: usize,
     /// Offset of what lies behind the IP headers, 0 for fragments and where it could not be judged.
     pub l4: usize,
+    /// Source and destination port, 0 where there are none or they could not be judged.
+    pub ports: [u16; 2],
     /// Protocol behind the IP headers; for fragments what the fragment says of itself.
     pub ip_proto: u8,
     /// The IP header is one of IPv6.
@@ -120,8 +123,7 @@ unsafe impl Wire for Ipv6 {}
 #[derive(Clone, Copy)]
 #[repr(C)]
 struct Tcp {
-    source: [u8; 2],
-    destination: [u8; 2],
+    ports: [[u8; 2]; 2],
     numbers: [u8; 8],
     data_offset: u8,
     flags: u8,
@@ -134,12 +136,28 @@ unsafe impl Wire for Tcp {}
 #[derive(Clone, Copy)]
 #[repr(C)]
 struct Udp {
-    source: [u8; 2],
-    destination: [u8; 2],
+    ports: [[u8; 2]; 2],
     rest: [u8; 4],
 }
 // SAFETY: bytes only.
 unsafe impl Wire for Udp {}
+
+/// Parses what can be read directly; where that is not all of the frame and ends too early, once more
+/// through the kernel's helper.
+#[inline(always)]
+pub fn headers<F: Frame>(frame: F, wire_len: u32, layers: &mut Layers) -> Kind {
+    let linear = frame.linear();
+    if let Ok(kind) = parse(&linear, wire_len as usize, layers) {
+        return kind;
+    }
+    if F::SPLIT && linear.len() < wire_len {
+        *layers = Layers::default();
+        if let Ok(kind) = parse(&Loaded(frame), wire_len as usize, layers) {
+            return kind;
+        }
+    }
+    Kind::Unjudged
+}
 
 /// Follows the headers of a frame of `wire_len` bytes, and notes in `layers` what it passes.
 #[inline(always)]
@@ -278,22 +296,19 @@ fn transport(
             } else {
                 LEVEL_ALL
             };
-            Kind::Tcp {
-                source: u16::from_be_bytes(tcp.source),
-                destination: u16::from_be_bytes(tcp.destination),
-                least,
-            }
+            let [source, destination] = tcp.ports.map(u16::from_be_bytes);
+            layers.ports = [source, destination];
+            Kind::Tcp { source, destination, least }
         }
         protocol::UDP => {
             let udp: Udp = bytes.read(l4).ok_or(Short)?;
             if !holds(UDP) {
                 return Ok(Kind::Unjudged);
             }
-            Kind::Udp {
-                source: u16::from_be_bytes(udp.source),
-                destination: u16::from_be_bytes(udp.destination),
-                least: if l4 + UDP < end { LEVEL_PAYLOAD } else { LEVEL_ALL },
-            }
+            let [source, destination] = udp.ports.map(u16::from_be_bytes);
+            layers.ports = [source, destination];
+            let least = if l4 + UDP < end { LEVEL_PAYLOAD } else { LEVEL_ALL };
+            Kind::Udp { source, destination, least }
         }
         protocol::ICMP4 if !layers.v6 => {
             let [icmp_type, ..]: [u8; ICMP] = bytes.read(l4).ok_or(Short)?;

@@ -126,7 +126,9 @@ impl Kernel {
                 Hook::Xdp | Hook::XdpFrags => xdp(program).load(),
                 Hook::Ingress | Hook::Egress => classifier(program).load(),
             };
-            loaded.unwrap_or_else(|error| panic!("{}: {error:?}", hook.program()));
+            if let Err(error) = loaded {
+                panic!("{}: {}", hook.program(), end_of(&format!("{error:?}")));
+            }
         }
         let loopback = nix::net::if_::if_nametoindex("lo").expect("every namespace has one");
         let mut ports: Array<_, Plain<PortSlot>> = typed(ebpf.map_mut(nids_abi::MAP_PORTS));
@@ -258,6 +260,12 @@ const REASONS: [Reason; 14] = [
     Reason::Unjudged,
     Reason::WantedNonIp,
 ];
+
+/// The last lines of the verifier's log: where it gave up.
+fn end_of(log: &str) -> String {
+    let lines: Vec<&str> = log.lines().collect();
+    lines[lines.len().saturating_sub(40)..].join("\n")
+}
 
 /// A new ring buffer map.
 fn ring(bytes: u32) -> RingBuf<MapData> {

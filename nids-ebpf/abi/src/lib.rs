@@ -15,8 +15,8 @@ pub const ABI_VERSION: u32 = 1;
 
 // ------------------------------------------------------------------------------------------ names
 
-/// `Array` with one [`Control`].
-pub const MAP_CONTROL: &str = "CONTROL";
+/// `Array` with one [`Control`]. It lies in a data section of the object, which names the map.
+pub const MAP_CONTROL: &str = ".data.CONTROL";
 /// `Array` with two [`FilterTable`]s, indexed by the lowest bit of [`Control::generation`].
 pub const MAP_FILTER: &str = "FILTER";
 /// `Array` with [`PORT_SLOTS`] [`PortSlot`]s: interface index to capture port.
