@@ -1,0 +1,121 @@
+//! What became of the alerts: written or lost, by output and reason.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::SinkKind;
+
+/// Why an output lost an alert.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(usize)]
+pub enum LossReason {
+    /// No space, quota or file size limit: ENOSPC, EDQUOT, EFBIG.
+    Full,
+    /// Nobody reads it: EPIPE, or ENXIO of a FIFO.
+    BrokenPipe,
+    /// The reader takes less than comes.
+    TooSlow,
+    /// It may not be written: EROFS, EACCES, EPERM, or its folder is missing.
+    NotWritable,
+    /// Any other error, EIO before all.
+    Io,
+}
+
+impl LossReason {
+    /// All reasons.
+    pub const ALL: [Self; 5] =
+        [Self::Full, Self::BrokenPipe, Self::TooSlow, Self::NotWritable, Self::Io];
+
+    /// The word for counters and messages.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::BrokenPipe => "broken-pipe",
+            Self::TooSlow => "too-slow",
+            Self::NotWritable => "not-writable",
+            Self::Io => "io",
+        }
+    }
+
+    pub(super) fn of(error: &io::Error) -> Self {
+        match error.raw_os_error() {
+            Some(libc::ENOSPC | libc::EDQUOT | libc::EFBIG) => Self::Full,
+            Some(libc::EPIPE | libc::ENXIO) => Self::BrokenPipe,
+            Some(
+                libc::EROFS | libc::EACCES | libc::EPERM | libc::ENOENT | libc::ENOTDIR
+                | libc::EISDIR,
+            ) => Self::NotWritable,
+            _ => Self::Io,
+        }
+    }
+}
+
+impl fmt::Display for LossReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The outputs' side of the balance: alerts sent = `overflow` + `taken`, and for each output
+/// `taken` = written + lost once the writer has finished.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OutputCounters {
+    /// Alerts that found the queue full and reached no output.
+    pub overflow: u64,
+    /// Alerts taken from the queue.
+    pub taken: u64,
+    /// By output, in the order of their start.
+    pub sinks: Vec<SinkCounters>,
+}
+
+/// What became of the alerts at one output.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SinkCounters {
+    /// Which output.
+    pub kind: SinkKind,
+    /// Its path; `None` for the console.
+    pub path: Option<PathBuf>,
+    /// Alerts whose whole line the kernel took.
+    pub written: u64,
+    /// Alerts lost, by reason; only reasons that occurred.
+    pub lost: Vec<(LossReason, u64)>,
+}
+
+impl OutputCounters {
+    /// Alerts that at least one output does not have.
+    pub fn lost(&self) -> u64 {
+        let worst = self.sinks.iter().map(|s| s.lost.iter().map(|(_, n)| n).sum()).max();
+        self.overflow + worst.unwrap_or(0)
+    }
+}
+
+/// Counted by the writer, read by anybody.
+#[derive(Debug, Default)]
+pub(super) struct SinkTally {
+    written: AtomicU64,
+    lost: [AtomicU64; LossReason::ALL.len()],
+}
+
+impl SinkTally {
+    pub(super) fn wrote(&self, alerts: u64) {
+        self.written.fetch_add(alerts, Ordering::Relaxed);
+    }
+    pub(super) fn lose(&self, reason: LossReason, alerts: u64) {
+        self.lost[reason as usize].fetch_add(alerts, Ordering::Relaxed);
+    }
+    pub(super) fn written(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
+    }
+    pub(super) fn lost_for(&self, reason: LossReason) -> u64 {
+        self.lost[reason as usize].load(Ordering::Relaxed)
+    }
+    pub(super) fn lost(&self) -> u64 {
+        LossReason::ALL.iter().map(|reason| self.lost_for(*reason)).sum()
+    }
+    pub(super) fn by_reason(&self) -> Vec<(LossReason, u64)> {
+        let all = LossReason::ALL.iter().map(|reason| (*reason, self.lost_for(*reason)));
+        all.filter(|(_, alerts)| *alerts > 0).collect()
+    }
+}

@@ -1,0 +1,304 @@
+//! The queue and the thread behind it.
+//!
+//! The thread takes what waits in the queue, up to [`BATCH`] alerts, renders it for every sink, and
+//! lets each sink write it with one write(2): an alert is on disk as soon as the queue runs empty.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, select, unbounded};
+use nix::sys::signal::{SigHandler, Signal, signal};
+
+use super::counters::{OutputCounters, SinkCounters, SinkTally};
+use super::sink::{Change, Sink};
+use super::{OutputConfig, Policy, SinkKind};
+use crate::cli::exit::{Code, Failure};
+use crate::detect::alert::Alert;
+
+/// Alerts rendered before they are written.
+const BATCH: usize = 256;
+/// Between two reports of a full queue.
+const REPORT_EVERY: Duration = Duration::from_secs(10);
+/// How long the end waits for a reader that is too slow.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The workers' end of the queue. Clones send into the same queue.
+#[derive(Clone, Debug)]
+pub struct AlertSender {
+    queue: Sender<Alert>,
+    policy: Policy,
+    totals: Arc<Totals>,
+}
+
+impl AlertSender {
+    /// Hands one alert to the writer. Under [`Policy::Count`] this never waits: a full queue loses the
+    /// alert, counted as overflow. After [`Writer::finish`] every alert is overflow.
+    pub fn send(&self, alert: Alert) {
+        let lost = match self.policy {
+            Policy::Block => self.queue.send(alert).is_err(),
+            Policy::Count => match self.queue.try_send(alert) {
+                Ok(()) => false,
+                Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => true,
+            },
+        };
+        if lost {
+            self.totals.overflow.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The handle of the writer thread. Dropping it writes what waits, as [`Writer::finish`] does.
+#[derive(Debug)]
+pub struct Writer {
+    control: Sender<Control>,
+    thread: Option<JoinHandle<()>>,
+    totals: Arc<Totals>,
+    outputs: Vec<Output>,
+}
+
+#[derive(Debug)]
+struct Output {
+    kind: SinkKind,
+    path: Option<PathBuf>,
+    tally: Arc<SinkTally>,
+}
+
+#[derive(Debug, Default)]
+struct Totals {
+    overflow: AtomicU64,
+    taken: AtomicU64,
+}
+
+#[derive(Debug)]
+enum Control {
+    Reopen,
+    Finish,
+}
+
+/// Opens the outputs and starts the writer. SIGPIPE and SIGXFSZ are ignored from here on: a reader
+/// that went and a file at its limit are errors of one sink, not the end of the process.
+///
+/// # Errors
+/// [`Code::CannotCreate`] where an output cannot be opened, or two name the same file.
+pub fn start(config: OutputConfig, policy: Policy) -> Result<(AlertSender, Writer), Failure> {
+    for ignored in [Signal::SIGPIPE, Signal::SIGXFSZ] {
+        // SAFETY: no handler is installed, so none can do harm.
+        let _ = unsafe { signal(ignored, SigHandler::SigIgn) };
+    }
+    let colour = io::stdout().is_terminal()
+        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+        && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
+    let now = Instant::now();
+    let wanted = [
+        config.console.then_some((SinkKind::Console, None)),
+        config.fast.map(|path| (SinkKind::Fast, Some(path))),
+        config.eve.map(|path| (SinkKind::Eve, Some(path))),
+    ];
+    let mut outputs: Vec<Output> = Vec::new();
+    let mut sinks: Vec<Sink> = Vec::new();
+    for (kind, path) in wanted.into_iter().flatten() {
+        let tally = Arc::new(SinkTally::default());
+        let output = Output { kind, path: path.clone(), tally: Arc::clone(&tally) };
+        let sink = Sink::open(kind, path, colour, policy, tally, now).map_err(|error| {
+            Failure::new(Code::CannotCreate, format!("{output} cannot be opened: {error}."))
+        })?;
+        if let Some(twin) = sinks.iter().position(|other| other.is_same_file(&sink)) {
+            let twin = &outputs[twin];
+            let text = format!("{twin} and {output} are the same file; each needs one of its own.");
+            return Err(Failure::new(Code::CannotCreate, text));
+        }
+        if sink.wake_at(now).is_some() {
+            notice(format_args!("{output}: nobody reads it yet; alerts wait for a reader"));
+        }
+        sinks.push(sink);
+        outputs.push(output);
+    }
+    let totals = Arc::new(Totals::default());
+    let (queue, alerts) = bounded(config.queue.max(1));
+    let (control, commands) = unbounded();
+    let names = outputs.iter().map(Output::to_string).collect();
+    let mut work = Work {
+        alerts,
+        commands,
+        // The thread's own end keeps the queue connected while all workers are gone.
+        _queue: queue.clone(),
+        sinks,
+        names,
+        totals: Arc::clone(&totals),
+        reported: (0, None),
+    };
+    let thread = thread::Builder::new()
+        .name("nids-output".into())
+        .spawn(move || work.run())
+        .map_err(|error| Failure::new(Code::Software, format!("cannot start a thread: {error}.")))?;
+    let sender = AlertSender { queue, policy, totals: Arc::clone(&totals) };
+    Ok((sender, Writer { control, thread: Some(thread), totals, outputs }))
+}
+
+impl Writer {
+    /// Opens every file anew, after the old ones were moved away. What was sent before is written to
+    /// the old files as far as the writer has taken it from the queue. Does not wait.
+    pub fn reopen(&self) {
+        let _ = self.control.send(Control::Reopen);
+    }
+
+    /// The counters as they stand.
+    pub fn counters(&self) -> OutputCounters {
+        OutputCounters {
+            overflow: self.totals.overflow.load(Ordering::Relaxed),
+            taken: self.totals.taken.load(Ordering::Relaxed),
+            sinks: self
+                .outputs
+                .iter()
+                .map(|output| SinkCounters {
+                    kind: output.kind,
+                    path: output.path.clone(),
+                    written: output.tally.written(),
+                    lost: output.tally.by_reason(),
+                })
+                .collect(),
+        }
+    }
+
+    /// Writes what is in the queue, tries each failing output once more, and ends the thread. Call it
+    /// when the workers have stopped: what they send later is overflow.
+    pub fn finish(mut self) -> OutputCounters {
+        self.stop();
+        self.counters()
+    }
+
+    fn stop(&mut self) {
+        let _ = self.control.send(Control::Finish);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// What the thread owns.
+struct Work {
+    alerts: Receiver<Alert>,
+    commands: Receiver<Control>,
+    _queue: Sender<Alert>,
+    sinks: Vec<Sink>,
+    names: Vec<String>,
+    totals: Arc<Totals>,
+    /// Overflow that was reported, and when.
+    reported: (u64, Option<Instant>),
+}
+
+impl Work {
+    fn run(&mut self) {
+        let (alerts, commands) = (self.alerts.clone(), self.commands.clone());
+        loop {
+            select! {
+                recv(alerts) -> alert => if let Ok(alert) = alert {
+                    self.take(alert);
+                    self.drain();
+                },
+                recv(commands) -> command => match command {
+                    Ok(Control::Reopen) => {
+                        self.drain();
+                        self.each(|sink| sink.reopen(Instant::now()));
+                    }
+                    Ok(Control::Finish) | Err(_) => return self.finish(),
+                },
+                default(self.pause()) => {}
+            }
+            self.each(|sink| sink.flush(Instant::now()));
+            self.report_overflow();
+        }
+    }
+
+    /// One alert to every sink.
+    fn take(&mut self, alert: Alert) {
+        self.totals.taken.fetch_add(1, Ordering::Relaxed);
+        self.each(|sink| sink.push(&alert));
+    }
+
+    /// What waits in the queue, but no more than one batch.
+    fn drain(&mut self) {
+        for _ in 0..BATCH {
+            match self.alerts.try_recv() {
+                Ok(alert) => self.take(alert),
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn finish(&mut self) {
+        while !self.alerts.is_empty() {
+            self.drain();
+            self.each(|sink| sink.flush(Instant::now()));
+        }
+        let give_up = Instant::now() + PATIENCE;
+        while self.sinks.iter().any(Sink::is_stalled) && Instant::now() < give_up {
+            thread::sleep(Duration::from_millis(10));
+            self.each(|sink| sink.flush(Instant::now()));
+        }
+        self.each(|sink| sink.finish(Instant::now()));
+        self.reported.1 = None;
+        self.report_overflow();
+    }
+
+    /// How long to sleep when nothing comes.
+    fn pause(&self) -> Duration {
+        let now = Instant::now();
+        let next = self.sinks.iter().filter_map(|sink| sink.wake_at(now)).min();
+        next.map_or(REPORT_EVERY, |at| at.saturating_duration_since(now))
+    }
+
+    fn each(&mut self, mut step: impl FnMut(&mut Sink) -> Option<Change>) {
+        for (sink, name) in self.sinks.iter_mut().zip(&self.names) {
+            match step(sink) {
+                None => {}
+                Some(Change::Failed(error)) => notice(format_args!(
+                    "{name} cannot be written: {error}; trying again, alerts wait as long as they fit"
+                )),
+                Some(Change::Closed) => {
+                    notice(format_args!("{name} is closed; alerts are no longer shown there"));
+                }
+                Some(Change::TooSlow) => {
+                    notice(format_args!("{name} is read too slowly; alerts are lost there"));
+                }
+                Some(Change::Recovered(lost)) => {
+                    notice(format_args!("{name} works again; {lost} alerts were lost there"));
+                }
+            }
+        }
+    }
+
+    fn report_overflow(&mut self) {
+        let overflow = self.totals.overflow.load(Ordering::Relaxed);
+        let (known, last) = self.reported;
+        if overflow != known && last.is_none_or(|last| last.elapsed() >= REPORT_EVERY) {
+            let more = overflow - known;
+            notice(format_args!("the alert queue was full: {more} alerts lost ({overflow} in all)"));
+            self.reported = (overflow, Some(Instant::now()));
+        }
+    }
+}
+
+impl std::fmt::Display for Output {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.path {
+            Some(path) => write!(f, "{} output {}", self.kind, path.display()),
+            None => write!(f, "{} output", self.kind),
+        }
+    }
+}
+
+/// One line on standard error. Unlike `eprintln!` it does not panic where that is closed.
+fn notice(text: std::fmt::Arguments<'_>) {
+    let _ = io::stderr().write_all(format!("nids: {text}\n").as_bytes());
+}
