@@ -1,4 +1,5 @@
 //! The integration tests, one binary. `cli` runs the command line, `cases` the engine on packets made
 //! here, `live` the real kernel in network namespaces.
 
+mod cases;
 mod live;

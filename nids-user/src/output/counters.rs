@@ -44,7 +44,11 @@ impl LossReason {
             Some(libc::ENOSPC | libc::EDQUOT | libc::EFBIG) => Self::Full,
             Some(libc::EPIPE | libc::ENXIO) => Self::BrokenPipe,
             Some(
-                libc::EROFS | libc::EACCES | libc::EPERM | libc::ENOENT | libc::ENOTDIR
+                libc::EROFS
+                | libc::EACCES
+                | libc::EPERM
+                | libc::ENOENT
+                | libc::ENOTDIR
                 | libc::EISDIR,
             ) => Self::NotWritable,
             _ => Self::Io,

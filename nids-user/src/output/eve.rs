@@ -56,7 +56,13 @@ impl Eve {
             out.push(b']');
         }
         endpoint(out, ",\"src_ip\":\"", alert.source, ",\"src_port\":", alert.source_port);
-        endpoint(out, ",\"dest_ip\":\"", alert.destination, ",\"dest_port\":", alert.destination_port);
+        endpoint(
+            out,
+            ",\"dest_ip\":\"",
+            alert.destination,
+            ",\"dest_port\":",
+            alert.destination_port,
+        );
         match field::protocol_name(alert.ip_proto) {
             Some(name) => put(out, format_args!(",\"proto\":\"{name}\"")),
             None => put(out, format_args!(",\"proto\":\"{}\"", alert.ip_proto)),

@@ -263,7 +263,8 @@ impl Sink {
 
     fn recover(&mut self) -> Option<Change> {
         let change = match self.state {
-            State::Failing { lost_before, .. } | State::Stalled { lost_before: Some(lost_before) } => {
+            State::Failing { lost_before, .. }
+            | State::Stalled { lost_before: Some(lost_before) } => {
                 Some(Change::Recovered(self.tally.lost() - lost_before))
             }
             _ => None,

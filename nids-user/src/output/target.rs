@@ -150,8 +150,7 @@ fn is_writable(fd: BorrowedFd<'_>) -> io::Result<bool> {
 /// Whether the file's last byte is not a line feed. Where it may not be read: assume that all is well.
 fn ends_in_half_line(path: &Path, id: (u64, u64)) -> bool {
     let last = || -> io::Result<u8> {
-        let mut file =
-            OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+        let mut file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
         let meta = file.metadata()?;
         if (meta.dev(), meta.ino()) != id {
             return Ok(b'\n');

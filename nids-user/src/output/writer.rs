@@ -131,10 +131,10 @@ pub fn start(config: OutputConfig, policy: Policy) -> Result<(AlertSender, Write
         totals: Arc::clone(&totals),
         reported: (0, None),
     };
-    let thread = thread::Builder::new()
-        .name("nids-output".into())
-        .spawn(move || work.run())
-        .map_err(|error| Failure::new(Code::Software, format!("cannot start a thread: {error}.")))?;
+    let thread =
+        thread::Builder::new().name("nids-output".into()).spawn(move || work.run()).map_err(
+            |error| Failure::new(Code::Software, format!("cannot start a thread: {error}.")),
+        )?;
     let sender = AlertSender { queue, policy, totals: Arc::clone(&totals) };
     Ok((sender, Writer { control, thread: Some(thread), totals, outputs }))
 }
@@ -283,7 +283,9 @@ impl Work {
         let (known, last) = self.reported;
         if overflow != known && last.is_none_or(|last| last.elapsed() >= REPORT_EVERY) {
             let more = overflow - known;
-            notice(format_args!("the alert queue was full: {more} alerts lost ({overflow} in all)"));
+            notice(format_args!(
+                "the alert queue was full: {more} alerts lost ({overflow} in all)"
+            ));
             self.reported = (overflow, Some(Instant::now()));
         }
     }

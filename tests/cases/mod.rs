@@ -1,0 +1,3 @@
+//! Stages on data made here, without the kernel.
+
+mod output;
