@@ -31,7 +31,7 @@ const TARGET: &str = "bpfel-unknown-none";
 pub struct Args {
     /// Install nothing: where tools are missing, say which and stop
     #[arg(long)]
-    no_install: bool,
+    pub no_install: bool,
 }
 
 /// Builds the objects, and installs the tools first where they are missing and that is allowed.

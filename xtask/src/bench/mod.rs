@@ -1,0 +1,57 @@
+//! `cargo xtask bench`: the figures of docs/benchmarks.md, as tables to paste.
+//!
+//! All of them are ratios within one run on one machine: runs alternate, and medians are shown.
+
+mod engine;
+mod live;
+mod read;
+mod sender;
+mod table;
+mod traffic;
+
+use anyhow::Result;
+
+use crate::{build, ebpf};
+
+/// Arguments of `bench`.
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    ebpf: ebpf::Args,
+    /// What to measure
+    #[arg(value_enum, default_value = "all")]
+    what: What,
+    /// Rounds; each engine runs once in each
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=50))]
+    rounds: u32,
+    /// Packets of the generated traffic
+    #[arg(long, default_value_t = 300_000, value_parser = clap::value_parser!(u32).range(1000..=5_000_000))]
+    packets: u32,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum What {
+    /// The whole sensor on a veth pair: packets per second without loss (needs root)
+    Live,
+    /// Reading a capture file: CPU seconds
+    Read,
+    /// All of them
+    All,
+}
+
+/// Measures and prints.
+///
+/// # Errors
+/// When something does not build, or an engine does not do what it was started for.
+pub fn run(args: Args) -> Result<()> {
+    let binary = build::nids(args.ebpf)?;
+    let traffic = traffic::http(args.packets as usize, 1);
+    println!("{}", traffic.describe());
+    if matches!(args.what, What::Read | What::All) {
+        read::run(&binary, &traffic, args.rounds)?;
+    }
+    if matches!(args.what, What::Live | What::All) {
+        live::run(&binary, &traffic, args.rounds)?;
+    }
+    Ok(())
+}
