@@ -4,6 +4,8 @@
 //! to `decode`.
 #![deny(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
+pub mod pcap;
+
 use std::fmt;
 
 /// Nanoseconds since the Unix epoch, UTC.
