@@ -4,10 +4,11 @@
 //! came out of the ring. What the answer should be is left to the tests.
 
 use std::fs;
-use std::path::PathBuf;
 
 use aya::maps::{Array, ArrayOfMaps, Map, MapData, PerCpuArray, RingBuf};
-use aya::programs::{SchedClassifier, TestRun, TestRunOptions, Xdp};
+use aya::programs::{
+    Program, ProgramError, SchedClassifier, TestRun, TestRunOptions, TestRunResult, Xdp,
+};
 use aya::{Ebpf, EbpfLoader, Pod};
 use nids_abi::{COUNTERS, Control, FilterTable, PortSlot, Reason, RecordHeader};
 
@@ -97,17 +98,12 @@ pub struct Kernel {
 impl Kernel {
     /// Loads the object with all four programs, ready and running, with empty tables.
     ///
-    /// `None` where the rights or the object are missing; the reason is printed.
+    /// `None` where the rights or the object are missing; the reason is printed. In CI that fails.
     pub fn load(globals: Globals) -> Option<Self> {
-        if !nix::unistd::geteuid().is_root() {
-            eprintln!("SKIPPED: loading programs needs root");
+        if !super::programs_ready() {
             return None;
         }
-        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/bpf/nids.o");
-        let Ok(object) = fs::read(&path) else {
-            eprintln!("SKIPPED: {} is missing, run `cargo xtask build-ebpf`", path.display());
-            return None;
-        };
+        let object = fs::read(super::object()).expect("it was there just now");
         Some(Self::from_object(&object, globals))
     }
 
@@ -174,8 +170,15 @@ impl Kernel {
     /// `None` where the kernel itself refuses to build such a frame: the program did not run. That is
     /// checked against [`Reason::Seen`].
     pub fn run(&mut self, hook: Hook, frame: &[u8]) -> Option<Outcome> {
+        self.run_with(hook, frame, None)
+    }
+
+    fn run_with(&mut self, hook: Hook, frame: &[u8], context: Option<&[u8]>) -> Option<Outcome> {
         let before = self.counters(hook);
-        let verdict = self.test_run(hook, frame, 1).ok().map(|(verdict, _)| verdict);
+        let mut options = TestRunOptions::new();
+        options.data_in = Some(frame);
+        options.ctx_in = context;
+        let verdict = self.execute(hook, options).ok().map(|result| result.return_value);
         let after = self.counters(hook);
         let moved = |counter: usize| after[counter] - before[counter];
         let seen = moved(Reason::Seen as usize);
@@ -195,6 +198,15 @@ impl Kernel {
         Some(Outcome { reason, verdict, record })
     }
 
+    /// As [`Self::run`] through [`Hook::XdpFrags`], with only the first `linear` bytes of the frame where
+    /// the program can read them directly (Linux 6.18).
+    pub fn run_split(&mut self, frame: &[u8], linear: u32) -> Option<Outcome> {
+        // struct xdp_md: data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress_ifindex.
+        let context: Vec<u8> =
+            [0, linear, 0, 0, 0, 0].into_iter().flat_map(u32::to_ne_bytes).collect();
+        self.run_with(Hook::XdpFrags, frame, Some(&context))
+    }
+
     /// Runs a frame `repeat` times; gives the last verdict and nanoseconds a run.
     ///
     /// # Errors
@@ -203,14 +215,20 @@ impl Kernel {
         let mut options = TestRunOptions::new();
         options.data_in = Some(frame);
         options.repeat = repeat;
-        let program = self.ebpf.program(hook.program()).expect("in the object");
-        let result = match program {
-            aya::programs::Program::Xdp(program) => program.test_run(options),
-            aya::programs::Program::SchedClassifier(program) => program.test_run(options),
-            other => panic!("{other:?}"),
-        };
-        let result = result.map_err(|error| format!("{error:?}"))?;
+        let result = self.execute(hook, options).map_err(|error| format!("{error:?}"))?;
         Ok((result.return_value, result.duration.as_nanos() as u64))
+    }
+
+    fn execute(
+        &self,
+        hook: Hook,
+        options: TestRunOptions<'_>,
+    ) -> Result<TestRunResult, ProgramError> {
+        match self.ebpf.program(hook.program()).expect("in the object") {
+            Program::Xdp(program) => program.test_run(options),
+            Program::SchedClassifier(program) => program.test_run(options),
+            other => panic!("{other:?}"),
+        }
     }
 
     /// Counters of a hook's capture port, summed over the processors.
@@ -282,11 +300,11 @@ where
     map.expect("in the object").try_into().expect("of the contract's type")
 }
 
-fn xdp(program: &mut aya::programs::Program) -> &mut Xdp {
+fn xdp(program: &mut Program) -> &mut Xdp {
     program.try_into().expect("an XDP program")
 }
 
-fn classifier(program: &mut aya::programs::Program) -> &mut SchedClassifier {
+fn classifier(program: &mut Program) -> &mut SchedClassifier {
     program.try_into().expect("a tc program")
 }
 

@@ -7,11 +7,13 @@ mod bed;
 pub mod bpf;
 pub mod netns;
 mod program;
+mod reference;
 pub mod service;
+mod traffic;
 pub mod vlan;
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Whether a test that makes a bed can run here, with these programs at hand. Prints the reason where
 /// not, past the capture of the test harness.
@@ -22,6 +24,13 @@ pub fn bed_ready(tools: &[&str]) -> bool {
 /// The same for a test that starts the sensor, which needs the eBPF object on top.
 pub fn ready(tools: &[&str]) -> bool {
     run_or_skip(missing(tools).or_else(missing_object))
+}
+
+/// The same for a test that runs the kernel's programs without an interface.
+pub fn programs_ready() -> bool {
+    let no_root = !nix::unistd::geteuid().is_root();
+    let missing = no_root.then(|| "loading programs needs root".to_string());
+    run_or_skip(missing.or_else(missing_object))
 }
 
 fn run_or_skip(missing: Option<String>) -> bool {
@@ -42,11 +51,15 @@ fn missing(tools: &[&str]) -> Option<String> {
     (!absent.is_empty()).then(|| format!("not installed: {}", absent.join(", ")))
 }
 
-fn missing_object() -> Option<String> {
-    let object = std::env::var_os("NIDS_EBPF_OBJECT").map_or_else(
+/// The eBPF object that the binary under test embeds.
+fn object() -> PathBuf {
+    std::env::var_os("NIDS_EBPF_OBJECT").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/bpf/nids.o"),
         Into::into,
-    );
-    let built = std::fs::metadata(object).is_ok_and(|file| file.len() > 0);
+    )
+}
+
+fn missing_object() -> Option<String> {
+    let built = std::fs::metadata(object()).is_ok_and(|file| file.len() > 0);
     (!built).then(|| "the eBPF object is not built: run `cargo xtask build-ebpf`".into())
 }
