@@ -1,1 +1,203 @@
 //! Settings: defaults < flags. Names are Suricata's where Suricata has the setting.
+//!
+//! [`Settings::set`] takes one `key=value`. The keys stand in one table (`key`), each with what it does,
+//! or with what is missing for it: a known setting without its function is refused with that reason, so
+//! that nobody believes it works. What variables hold is judged when rules are compiled.
+
+mod key;
+mod suggest;
+mod value;
+
+use std::fmt;
+
+use crate::flow::Limits;
+
+/// What a run is set to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// `vars.address-groups.*` and `vars.port-groups.*` as name and text, in the order they were given.
+    pub variables: Vec<(String, String)>,
+    /// Bounds of the flow tables; `memcap` is for all workers together.
+    pub flow: Limits,
+    /// `pcap-file.checksum-checks`.
+    pub pcap_checksums: ChecksumChecks,
+    /// `stream.checksum-validation`.
+    pub stream_checksums: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            variables: Vec::new(),
+            flow: Limits::default(),
+            pcap_checksums: ChecksumChecks::Auto,
+            stream_checksums: true,
+        }
+    }
+}
+
+/// Whether the checksums of a capture file are verified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChecksumChecks {
+    /// Verify, unless so many of the first packets are wrong that the capturing host must have left
+    /// them to its NIC.
+    Auto,
+    /// Verify.
+    Yes,
+    /// Trust all.
+    No,
+}
+
+/// Why a setting was not taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SettingError {
+    /// Not `key=value`.
+    Syntax(String),
+    /// Nobody knows this key.
+    Unknown {
+        /// The key.
+        key: String,
+        /// One that is spelled much alike.
+        suggestion: Option<&'static str>,
+    },
+    /// The key is known, its function is not there.
+    Missing {
+        /// The key.
+        key: String,
+        /// What is missing.
+        reason: &'static str,
+    },
+    /// The key cannot have this value.
+    Value {
+        /// The key.
+        key: String,
+        /// The value.
+        value: String,
+        /// What it can have.
+        expected: &'static str,
+    },
+}
+
+impl SettingError {
+    /// Whether `--lenient` may go on without the setting. A bad value of a setting that has its function
+    /// is an error all the same.
+    pub fn is_lenient(&self) -> bool {
+        matches!(self, Self::Unknown { .. } | Self::Missing { .. })
+    }
+}
+
+impl fmt::Display for SettingError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Syntax(text) => write!(f, "`{text}` is no setting: write key=value"),
+            Self::Unknown { key, suggestion: None } => write!(f, "no setting is called `{key}`"),
+            Self::Unknown { key, suggestion: Some(near) } => {
+                write!(f, "no setting is called `{key}`; did you mean `{near}`?")
+            }
+            Self::Missing { key, reason } => {
+                write!(f, "`{key}` cannot be honoured: {reason}")
+            }
+            Self::Value { key, value, expected } => {
+                write!(f, "`{key}` cannot be `{value}`: it takes {expected}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for SettingError {}
+
+impl Settings {
+    /// Takes one `key=value`. Blanks around both are left out.
+    pub fn set(&mut self, text: &str) -> Result<(), SettingError> {
+        let syntax = || SettingError::Syntax(text.to_owned());
+        let (key, value) = text.split_once('=').ok_or_else(syntax)?;
+        let (key, value) = (key.trim(), value.trim());
+        if key.is_empty() {
+            return Err(syntax());
+        }
+        key::apply(self, key, value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn set(settings: &[&str]) -> Result<Settings, SettingError> {
+        let mut out = Settings::default();
+        settings.iter().try_for_each(|text| out.set(text))?;
+        Ok(out)
+    }
+
+    fn message(setting: &str) -> String {
+        set(&[setting]).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn takes_what_it_knows() {
+        let settings = set(&[
+            "vars.address-groups.HOME_NET=[10.0.0.0/8,!10.1.0.0/16]",
+            "vars.port-groups.HTTP_PORTS = 80",
+            "pcap-file.checksum-checks=no",
+            "stream.checksum-validation=no",
+            "flow.memcap=1.5 kb",
+            "flow-timeouts.tcp.established=7",
+            "flow-timeouts.default.new=8",
+            "vlan.use-for-tracking=false",
+        ])
+        .unwrap();
+        assert_eq!(
+            settings.variables,
+            [
+                ("HOME_NET".to_owned(), "[10.0.0.0/8,!10.1.0.0/16]".to_owned()),
+                ("HTTP_PORTS".to_owned(), "80".to_owned()),
+            ]
+        );
+        assert_eq!(settings.pcap_checksums, ChecksumChecks::No);
+        assert!(!settings.stream_checksums && !settings.flow.use_vlan);
+        assert_eq!(settings.flow.memcap, 1536);
+        assert_eq!(settings.flow.timeouts.tcp.established, Duration::from_secs(7));
+        assert_eq!(settings.flow.timeouts.other.new, Duration::from_secs(8));
+    }
+
+    #[test]
+    fn the_value_that_is_in_force_anyway_is_taken() {
+        assert_eq!(set(&["stream.midstream=no", "stream.inline=false"]), Ok(Settings::default()));
+    }
+
+    #[test]
+    fn refuses_in_words() {
+        assert_eq!(message("flow.memcap"), "`flow.memcap` is no setting: write key=value");
+        assert_eq!(
+            message("flow.memcop=1"),
+            "no setting is called `flow.memcop`; did you mean `flow.memcap`?"
+        );
+        assert_eq!(message("colour.of.the.sky=blue"), "no setting is called `colour.of.the.sky`");
+        assert_eq!(
+            message("vlan.use-for-tracking=perhaps"),
+            "`vlan.use-for-tracking` cannot be `perhaps`: it takes yes or no"
+        );
+        assert_eq!(
+            message("stream.midstream=yes"),
+            "`stream.midstream` cannot be honoured: TCP streams are not reassembled yet"
+        );
+        assert!(set(&["stream.midstream=yes"]).unwrap_err().is_lenient());
+        assert!(!set(&["flow.memcap=lots"]).unwrap_err().is_lenient());
+    }
+
+    #[test]
+    fn the_defaults_are_set_by_their_own_names() {
+        let settings = set(&[
+            "flow.memcap=128mb",
+            "flow-timeouts.udp.new=30",
+            "flow-timeouts.icmp.established=300",
+            "flow-timeouts.tcp.closed=60",
+            "pcap-file.checksum-checks=auto",
+            "stream.checksum-validation=yes",
+            "vlan.use-for-tracking=true",
+        ]);
+        assert_eq!(settings, Ok(Settings::default()));
+    }
+}

@@ -78,6 +78,29 @@ fn address(header: &[u8; 40], at: usize) -> Option<Ipv6Addr> {
     header.get(at..)?.first_chunk::<16>().map(|bytes| Ipv6Addr::from(*bytes))
 }
 
+/// Whether a routing header names stations still to come: the destination is not the last one.
+pub(super) fn has_routing(ip: &Ipv6<'_>) -> bool {
+    let mut kind = ip.header.get(6).copied();
+    let mut rest = ip.extensions;
+    while let (Some(this), [next, units, ..]) = (kind, rest) {
+        if this == ROUTING && rest.get(3).is_some_and(|left| *left > 0) {
+            return true;
+        }
+        kind = Some(*next);
+        rest = rest.get(length_of(this, *units)..).unwrap_or_default();
+    }
+    false
+}
+
+/// Bytes of an extension header of this type, by its second byte.
+fn length_of(kind: u8, units: u8) -> usize {
+    match kind {
+        FRAGMENT => 8,
+        AUTHENTICATION => (usize::from(units) + 2) * 4,
+        _ => (usize::from(units) + 1) * 8,
+    }
+}
+
 /// The extension headers of one packet.
 struct Chain {
     /// Bytes of them.
@@ -132,11 +155,7 @@ impl Chain {
                 self.whole = false;
                 return;
             };
-            let length = match self.protocol {
-                FRAGMENT => 8,
-                AUTHENTICATION => (usize::from(*second) + 2) * 4,
-                _ => (usize::from(*second) + 1) * 8,
-            };
+            let length = length_of(self.protocol, *second);
             let Some(header) = rest.get(..length) else {
                 events.raise(Event::Ipv6TruncatedExtension);
                 self.whole = false;

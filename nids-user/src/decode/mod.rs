@@ -9,6 +9,7 @@
 //! it unseen; but where the source cut the frame (a snap length), what is there is decoded.
 #![deny(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
+pub mod checksum;
 pub mod event;
 mod icmp;
 mod ipv4;

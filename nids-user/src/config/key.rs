@@ -1,0 +1,214 @@
+//! The table of settings: each key with what it does, or with what is missing for it.
+
+use super::{ChecksumChecks, SettingError, Settings, suggest, value};
+
+/// What setting a key does.
+enum Effect {
+    /// Puts the value in its place; `None` where the value cannot be read.
+    Apply {
+        /// What the value can be.
+        expected: &'static str,
+        /// Gets the key's last part and the value.
+        put: fn(&mut Settings, &str, &str) -> Option<()>,
+    },
+    /// Its function is not there.
+    Missing {
+        /// Values that ask for what is done anyway.
+        in_force: &'static [&'static str],
+        /// What is missing.
+        reason: &'static str,
+    },
+}
+
+use Effect::{Apply, Missing};
+
+const YES_OR_NO: &str = "yes or no";
+const SECONDS: &str = "a number of seconds";
+const ON: &[&str] = &["yes", "true", "on", "1"];
+const OFF: &[&str] = &["no", "false", "off", "0"];
+
+const NO_STREAM: &str = "TCP streams are not reassembled yet";
+const NO_DEFRAG: &str = "fragments are not put together yet";
+const NO_TUNNEL: &str = "tunnels are not looked into yet";
+const NO_APP_LAYER: &str = "application protocols are not parsed yet";
+const NO_DATASET: &str = "data sets are not there yet";
+const NO_REPUTATION: &str = "IP reputation is not there yet";
+const NO_IPS: &str = "this sensor watches and does not block";
+const SELF_SIZED: &str = "the flow table sizes itself by flow.memcap";
+const NO_EMERGENCY: &str = "the flow table has no emergency mode yet";
+
+/// Sets a timeout of one protocol and state.
+macro_rules! timeout {
+    ($protocol:ident, $state:ident) => {
+        Apply {
+            expected: SECONDS,
+            put: |settings, _, text| {
+                settings.flow.timeouts.$protocol.$state = value::seconds(text)?;
+                Some(())
+            },
+        }
+    };
+}
+
+/// A part `*` stands for any one part, `**` at the end for any parts at all. The first match counts.
+const KEYS: &[(&str, Effect)] = &[
+    ("vars.address-groups.*", Apply { expected: "addresses", put: variable }),
+    ("vars.port-groups.*", Apply { expected: "ports", put: variable }),
+    (
+        "pcap-file.checksum-checks",
+        Apply {
+            expected: "auto, yes or no",
+            put: |settings, _, text| {
+                settings.pcap_checksums = match text {
+                    "auto" => ChecksumChecks::Auto,
+                    _ if value::boolean(text)? => ChecksumChecks::Yes,
+                    _ => ChecksumChecks::No,
+                };
+                Some(())
+            },
+        },
+    ),
+    (
+        "stream.checksum-validation",
+        Apply {
+            expected: YES_OR_NO,
+            put: |settings, _, text| {
+                settings.stream_checksums = value::boolean(text)?;
+                Some(())
+            },
+        },
+    ),
+    (
+        "vlan.use-for-tracking",
+        Apply {
+            expected: YES_OR_NO,
+            put: |settings, _, text| {
+                settings.flow.use_vlan = value::boolean(text)?;
+                Some(())
+            },
+        },
+    ),
+    (
+        "flow.memcap",
+        Apply {
+            expected: "a size such as 64mb",
+            put: |settings, _, text| {
+                settings.flow.memcap = value::size(text)?;
+                Some(())
+            },
+        },
+    ),
+    ("flow.hash-size", Missing { in_force: &[], reason: SELF_SIZED }),
+    ("flow.prealloc", Missing { in_force: &[], reason: SELF_SIZED }),
+    ("flow.managers", Missing { in_force: &[], reason: "each worker tends its own flows" }),
+    ("flow.recyclers", Missing { in_force: &[], reason: "each worker tends its own flows" }),
+    ("flow.emergency-recovery", Missing { in_force: &[], reason: NO_EMERGENCY }),
+    ("flow.memcap-policy", Missing { in_force: &["ignore"], reason: NO_IPS }),
+    ("flow-timeouts.tcp.new", timeout!(tcp, new)),
+    ("flow-timeouts.tcp.established", timeout!(tcp, established)),
+    ("flow-timeouts.tcp.closed", timeout!(tcp, closed)),
+    ("flow-timeouts.udp.new", timeout!(udp, new)),
+    ("flow-timeouts.udp.established", timeout!(udp, established)),
+    ("flow-timeouts.icmp.new", timeout!(icmp, new)),
+    ("flow-timeouts.icmp.established", timeout!(icmp, established)),
+    ("flow-timeouts.default.new", timeout!(other, new)),
+    ("flow-timeouts.default.established", timeout!(other, established)),
+    ("flow-timeouts.default.closed", timeout!(other, closed)),
+    ("flow-timeouts.*.*", Missing { in_force: &[], reason: NO_EMERGENCY }),
+    ("mode", Missing { in_force: &["ids"], reason: NO_IPS }),
+    (
+        "stream.inline",
+        Missing { in_force: &["no", "false", "off", "0", "auto"], reason: NO_STREAM },
+    ),
+    ("stream.midstream", Missing { in_force: OFF, reason: NO_STREAM }),
+    ("stream.midstream-policy", Missing { in_force: &["ignore"], reason: NO_STREAM }),
+    ("stream.async-oneside", Missing { in_force: OFF, reason: NO_STREAM }),
+    ("stream.memcap", Missing { in_force: &[], reason: NO_STREAM }),
+    ("stream.drop-invalid", Missing { in_force: &[], reason: NO_IPS }),
+    ("stream.max-synack-queued", Missing { in_force: &[], reason: NO_STREAM }),
+    ("stream.bypass", Missing { in_force: OFF, reason: NO_STREAM }),
+    ("stream.reassembly.**", Missing { in_force: &[], reason: NO_STREAM }),
+    ("host-os-policy.**", Missing { in_force: &[], reason: NO_STREAM }),
+    ("defrag.**", Missing { in_force: &[], reason: NO_DEFRAG }),
+    ("decoder.teredo.**", Missing { in_force: OFF, reason: NO_TUNNEL }),
+    ("decoder.vxlan.**", Missing { in_force: OFF, reason: NO_TUNNEL }),
+    ("decoder.geneve.**", Missing { in_force: OFF, reason: NO_TUNNEL }),
+    ("decoder.ipv4.ipip.**", Missing { in_force: OFF, reason: NO_TUNNEL }),
+    ("decoder.recursion-level.**", Missing { in_force: OFF, reason: NO_TUNNEL }),
+    ("app-layer.**", Missing { in_force: OFF, reason: NO_APP_LAYER }),
+    ("datasets.**", Missing { in_force: OFF, reason: NO_DATASET }),
+    ("default-rule-path", Missing { in_force: &[], reason: NO_DATASET }),
+    ("default-reputation-path", Missing { in_force: &[], reason: NO_REPUTATION }),
+    ("reputation-files.**", Missing { in_force: &[], reason: NO_REPUTATION }),
+    ("reputation-categories-file", Missing { in_force: &[], reason: NO_REPUTATION }),
+    ("threshold-file", Missing { in_force: &[], reason: "thresholds are not there yet" }),
+    (
+        "action-order",
+        Missing {
+            in_force: &["pass,drop,reject,alert"],
+            reason: "rules are ordered pass, drop, reject, alert",
+        },
+    ),
+    ("exception-policy", Missing { in_force: &["ignore"], reason: NO_IPS }),
+    ("packet-alert-max", Missing { in_force: &["15"], reason: "it is 15" }),
+    (
+        "livedev.use-for-tracking",
+        Missing { in_force: OFF, reason: "a flow may go through several interfaces" },
+    ),
+    ("detect.**", Missing { in_force: &[], reason: "detection has no such switch" }),
+    (
+        "capture.checksum-validation",
+        Missing { in_force: &["none"], reason: "live checksums are trusted" },
+    ),
+    ("unix-command.enabled", Missing { in_force: OFF, reason: "there is no command socket yet" }),
+    ("host-mode", Missing { in_force: &["sniffer-only", "auto"], reason: NO_IPS }),
+    ("asn1-max-frames", Missing { in_force: &[], reason: "ASN.1 is not decoded yet" }),
+    ("pcre.**", Missing { in_force: &[], reason: "regular expressions are not there yet" }),
+    ("vlan.**", Missing { in_force: ON, reason: "VLANs have no other setting" }),
+];
+
+/// Does what the key does.
+pub(super) fn apply(settings: &mut Settings, key: &str, value: &str) -> Result<(), SettingError> {
+    let Some((_, effect)) = KEYS.iter().find(|(pattern, _)| matches(pattern, key)) else {
+        let names = KEYS.iter().map(|(pattern, _)| *pattern).filter(|name| !name.contains('*'));
+        let suggestion = suggest::nearest(key, names);
+        return Err(SettingError::Unknown { key: key.to_owned(), suggestion });
+    };
+    match effect {
+        Apply { expected, put } => {
+            let last = key.rsplit('.').next().unwrap_or(key);
+            put(settings, last, value).ok_or_else(|| SettingError::Value {
+                key: key.to_owned(),
+                value: value.to_owned(),
+                expected,
+            })
+        }
+        Missing { in_force, .. }
+            if in_force.iter().any(|word| word.eq_ignore_ascii_case(value)) =>
+        {
+            Ok(())
+        }
+        Missing { reason, .. } => Err(SettingError::Missing { key: key.to_owned(), reason }),
+    }
+}
+
+fn variable(settings: &mut Settings, name: &str, text: &str) -> Option<()> {
+    if name.is_empty() || text.is_empty() {
+        return None;
+    }
+    settings.variables.push((name.to_owned(), text.to_owned()));
+    Some(())
+}
+
+fn matches(pattern: &str, key: &str) -> bool {
+    let mut parts = key.split('.');
+    for wanted in pattern.split('.') {
+        match (wanted, parts.next()) {
+            ("**", rest) => return rest.is_some(),
+            ("*", Some(part)) if !part.is_empty() => {}
+            (wanted, Some(part)) if wanted == part => {}
+            _ => return false,
+        }
+    }
+    parts.next().is_none()
+}
