@@ -4,7 +4,11 @@
 //! to `decode`.
 #![deny(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
+pub mod interface;
+mod netlink;
 pub mod pcap;
+pub mod ring;
+pub mod xdp;
 
 use std::fmt;
 
