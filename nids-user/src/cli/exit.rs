@@ -60,7 +60,7 @@ impl Failure {
     }
     /// Prints the text to standard error and gives the exit code.
     pub fn report(&self) -> ExitCode {
-        eprintln!("nids: {self}");
+        super::say(format_args!("{self}"));
         ExitCode::from(self.code as u8)
     }
 }

@@ -1,8 +1,12 @@
 //! The command line: one file a subcommand. Each parses its own flags, joins the stages, and returns
 //! an [`exit::Failure`] with a documented exit code.
 
+pub mod alerts;
 pub mod exit;
+pub mod interrupt;
+pub mod stdout;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -17,14 +21,22 @@ struct Cli {
 
 /// One variant a file in this folder: `Name(name::Args)`; the file has `pub fn run(args) -> Result<(), Failure>`.
 #[derive(Subcommand)]
-enum Command {}
+enum Command {
+    Alerts(alerts::Args),
+}
 
 /// Parses the command line and runs the subcommand.
 pub fn main() -> ExitCode {
-    let result: Result<(), exit::Failure> = match Cli::parse().command {};
-    #[allow(unreachable_code)]
+    let result = match Cli::parse().command {
+        Command::Alerts(args) => alerts::run(args),
+    };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }
+}
+
+/// One line for the person at the terminal, on standard error. A closed one is no reason to panic.
+pub(crate) fn say(text: std::fmt::Arguments<'_>) {
+    let _ = std::io::stderr().write_all(format!("nids: {text}\n").as_bytes());
 }

@@ -10,6 +10,8 @@ mod counters;
 mod eve;
 mod fast;
 pub mod field;
+pub mod follow;
+mod logged;
 mod sink;
 mod target;
 mod writer;
@@ -17,6 +19,7 @@ mod writer;
 use std::fmt;
 use std::path::PathBuf;
 
+pub use console::colour_wanted;
 pub use counters::{LossReason, OutputCounters, SinkCounters};
 pub use writer::{AlertSender, Writer, start};
 

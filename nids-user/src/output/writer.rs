@@ -3,7 +3,6 @@
 //! The thread takes what waits in the queue, up to [`BATCH`] alerts, renders it for every sink, and
 //! lets each sink write it with one write(2): an alert is on disk as soon as the queue runs empty.
 
-use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,10 +12,12 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, select, unbounded};
 use nix::sys::signal::{SigHandler, Signal, signal};
 
+use super::console::colour_wanted;
 use super::counters::{OutputCounters, SinkCounters, SinkTally};
 use super::sink::{Change, Sink};
 use super::{OutputConfig, Policy, SinkKind};
 use crate::cli::exit::{Code, Failure};
+use crate::cli::say;
 use crate::detect::alert::Alert;
 
 /// Alerts rendered before they are written.
@@ -89,9 +90,7 @@ pub fn start(config: OutputConfig, policy: Policy) -> Result<(AlertSender, Write
         // SAFETY: no handler is installed, so none can do harm.
         let _ = unsafe { signal(ignored, SigHandler::SigIgn) };
     }
-    let colour = io::stdout().is_terminal()
-        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-        && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
+    let colour = colour_wanted();
     let now = Instant::now();
     let wanted = [
         config.console.then_some((SinkKind::Console, None)),
@@ -112,7 +111,7 @@ pub fn start(config: OutputConfig, policy: Policy) -> Result<(AlertSender, Write
             return Err(Failure::new(Code::CannotCreate, text));
         }
         if sink.wake_at(now).is_some() {
-            notice(format_args!("{output}: nobody reads it yet; alerts wait for a reader"));
+            say(format_args!("{output}: nobody reads it yet; alerts wait for a reader"));
         }
         sinks.push(sink);
         outputs.push(output);
@@ -262,17 +261,17 @@ impl Work {
         for (sink, name) in self.sinks.iter_mut().zip(&self.names) {
             match step(sink) {
                 None => {}
-                Some(Change::Failed(error)) => notice(format_args!(
+                Some(Change::Failed(error)) => say(format_args!(
                     "{name} cannot be written: {error}; trying again, alerts wait as long as they fit"
                 )),
                 Some(Change::Closed) => {
-                    notice(format_args!("{name} is closed; alerts are no longer shown there"));
+                    say(format_args!("{name} is closed; alerts are no longer shown there"));
                 }
                 Some(Change::TooSlow) => {
-                    notice(format_args!("{name} is read too slowly; alerts are lost there"));
+                    say(format_args!("{name} is read too slowly; alerts are lost there"));
                 }
                 Some(Change::Recovered(lost)) => {
-                    notice(format_args!("{name} works again; {lost} alerts were lost there"));
+                    say(format_args!("{name} works again; {lost} alerts were lost there"));
                 }
             }
         }
@@ -283,7 +282,7 @@ impl Work {
         let (known, last) = self.reported;
         if overflow != known && last.is_none_or(|last| last.elapsed() >= REPORT_EVERY) {
             let more = overflow - known;
-            notice(format_args!(
+            say(format_args!(
                 "the alert queue was full: {more} alerts lost ({overflow} in all)"
             ));
             self.reported = (overflow, Some(Instant::now()));
@@ -298,9 +297,4 @@ impl std::fmt::Display for Output {
             None => write!(f, "{} output", self.kind),
         }
     }
-}
-
-/// One line on standard error. Unlike `eprintln!` it does not panic where that is closed.
-fn notice(text: std::fmt::Arguments<'_>) {
-    let _ = io::stderr().write_all(format!("nids: {text}\n").as_bytes());
 }
