@@ -2,4 +2,5 @@
 //! here, `live` the real kernel in network namespaces.
 
 mod cases;
+mod cli;
 mod live;

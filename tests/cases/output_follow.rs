@@ -71,7 +71,7 @@ fn a_half_line_waits_for_its_other_half() {
     let (first, second) = text.split_at(40);
     append(&path, first);
     let mut follower = Follower::open(&path).unwrap();
-    assert_eq!(drain(&mut follower), []);
+    assert!(drain(&mut follower).is_empty());
     append(&path, second);
     assert_eq!(drain(&mut follower), [7]);
     assert_eq!(follower.unreadable(), 0);
@@ -82,7 +82,7 @@ fn a_file_that_appears_late() {
     let (_dir, path) = new_log();
     assert!(Follower::open(&path).is_err());
     let mut follower = Follower::wait_for(&path);
-    assert_eq!(drain(&mut follower), []);
+    assert!(drain(&mut follower).is_empty());
     append(&path, line(1));
     assert_eq!(drain(&mut follower), [1]);
 }
@@ -100,7 +100,7 @@ fn rotation_by_renaming_loses_nothing() {
     assert_eq!(drain(&mut follower), [2]);
     // logrotate's `create`: the new file is there, the writer still at the old one.
     File::create(&path).unwrap();
-    assert_eq!(drain(&mut follower), []);
+    assert!(drain(&mut follower).is_empty());
     old.write_all(line(3).as_bytes()).unwrap();
     append(&path, line(4));
     assert_eq!(drain(&mut follower), [3, 4]);
@@ -119,7 +119,7 @@ fn truncation_starts_again_at_the_beginning() {
     let mut follower = Follower::open(&path).unwrap();
     assert_eq!(drain(&mut follower), [1, 2]);
     File::create(&path).unwrap();
-    assert_eq!(drain(&mut follower), []);
+    assert!(drain(&mut follower).is_empty());
     append(&path, line(3));
     assert_eq!(drain(&mut follower), [3]);
     assert_eq!(follower.unreadable(), 1, "the half line");

@@ -14,8 +14,7 @@ extern "C" fn stop(_signal: libc::c_int) {
 
 /// Installs the handlers. Without SA_RESTART, so that a write(2) that waits returns.
 pub fn install() {
-    let action =
-        SigAction::new(SigHandler::Handler(stop), SaFlags::SA_RESETHAND, SigSet::empty());
+    let action = SigAction::new(SigHandler::Handler(stop), SaFlags::SA_RESETHAND, SigSet::empty());
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
         // SAFETY: the handler only stores to an atomic.
         let _ = unsafe { sigaction(signal, &action) };

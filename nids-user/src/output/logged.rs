@@ -245,7 +245,8 @@ mod tests {
     fn what_is_no_alert() {
         assert_eq!(Line::parse(b"{\"event_type\":\"stats\",\"stats\":{}}"), Line::Other);
         assert_eq!(Line::parse(b""), Line::Other);
-        for line in ["{\"event_type\":\"alert\"}", "{\"timest", "hello", "[**] [1:2:3] x", "\u{0}"] {
+        for line in ["{\"event_type\":\"alert\"}", "{\"timest", "hello", "[**] [1:2:3] x", "\u{0}"]
+        {
             assert_eq!(Line::parse(line.as_bytes()), Line::Unreadable, "{line}");
         }
         assert_eq!(Line::parse(b"\xff"), Line::Unreadable);

@@ -282,9 +282,7 @@ impl Work {
         let (known, last) = self.reported;
         if overflow != known && last.is_none_or(|last| last.elapsed() >= REPORT_EVERY) {
             let more = overflow - known;
-            say(format_args!(
-                "the alert queue was full: {more} alerts lost ({overflow} in all)"
-            ));
+            say(format_args!("the alert queue was full: {more} alerts lost ({overflow} in all)"));
             self.reported = (overflow, Some(Instant::now()));
         }
     }

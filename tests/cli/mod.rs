@@ -1,0 +1,3 @@
+//! The command line: exit codes, texts, signals.
+
+mod alerts;
