@@ -126,7 +126,7 @@ fn lines_are_suricatas() {
     ]
     .map(|(key, value)| (key.to_owned(), value.to_owned()))
     .into();
-    let mut request = alert(first.clone());
+    let mut request = alert(first);
     request.flow = Some(view(FlowDirection::ToServer, (54, 0), T0));
 
     let mut reply = alert(rule(1_000_007, ""));
