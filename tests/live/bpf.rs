@@ -4,6 +4,7 @@
 //! came out of the ring. What the answer should be is left to the tests.
 
 use std::fs;
+use std::os::fd::{AsRawFd, RawFd};
 
 use aya::maps::{Array, ArrayOfMaps, Map, MapData, PerCpuArray, RingBuf};
 use aya::programs::{
@@ -55,7 +56,7 @@ pub struct Globals {
     pub snaplen: u32,
     pub tap: u8,
     pub debug: u8,
-    /// Bytes of each ring, a power of two.
+    /// Bytes of each ring, a power of two; 0 for no rings.
     pub ring: u32,
 }
 
@@ -72,8 +73,20 @@ pub struct Outcome {
     pub reason: Reason,
     /// What the program returned.
     pub verdict: u32,
-    /// Header and bytes, where it was forwarded, and the worker whose ring it was in.
-    pub record: Option<(RecordHeader, Vec<u8>, u32)>,
+    /// What came out of the ring, where it was forwarded.
+    pub record: Option<Record>,
+}
+
+/// One record out of a ring.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    pub header: RecordHeader,
+    /// The valid bytes behind the header.
+    pub bytes: Vec<u8>,
+    /// Bytes the record had room for.
+    pub room: usize,
+    /// Worker whose ring it was in.
+    pub worker: u32,
 }
 
 #[derive(Clone, Copy)]
@@ -126,18 +139,10 @@ impl Kernel {
                 panic!("{}: {}", hook.program(), end_of(&format!("{error:?}")));
             }
         }
-        let loopback = nix::net::if_::if_nametoindex("lo").expect("every namespace has one");
-        let mut ports: Array<_, Plain<PortSlot>> = typed(ebpf.map_mut(nids_abi::MAP_PORTS));
-        for hook in [Hook::Xdp, Hook::Egress] {
-            let egress = u16::from(hook.is_egress());
-            let slot = (loopback * 2 + u32::from(egress)) % nids_abi::PORT_SLOTS as u32;
-            let value = PortSlot { ifindex: loopback, port: hook.port(), egress };
-            ports.set(slot, Plain(value), 0).expect("in range");
-        }
         let processors = aya::util::nr_cpus().expect("known") as u32;
         let mut array: ArrayOfMaps<_, RingBuf<MapData>> = typed(ebpf.map_mut(nids_abi::MAP_RINGS));
         let mut rings = Vec::new();
-        for index in 0..processors * globals.workers {
+        for index in 0..if globals.ring == 0 { 0 } else { processors * globals.workers } {
             let ring = ring(globals.ring);
             array.set(index, &ring, 0).expect("in range");
             rings.push((index % globals.workers, ring));
@@ -145,7 +150,42 @@ impl Kernel {
         let counters = typed(ebpf.take_map(nids_abi::MAP_COUNTERS));
         let mut kernel = Self { ebpf, counters, rings, generation: 0 };
         kernel.control(0, true);
+        for hook in [Hook::Xdp, Hook::Egress] {
+            kernel.set_slot(hook, 0, true);
+        }
         kernel
+    }
+
+    /// Makes the loopback interface known (or not) at this place of the probe sequence.
+    pub fn set_slot(&mut self, hook: Hook, probe: u32, known: bool) {
+        let ifindex = nix::net::if_::if_nametoindex("lo").expect("every namespace has one");
+        let egress = u16::from(hook.is_egress());
+        let slot = (ifindex * 2 + u32::from(egress) + probe) % nids_abi::PORT_SLOTS as u32;
+        let value = match known {
+            true => PortSlot { ifindex, port: hook.port(), egress },
+            false => PortSlot::default(),
+        };
+        let mut map: Array<_, Plain<PortSlot>> = typed(self.ebpf.map_mut(nids_abi::MAP_PORTS));
+        map.set(slot, Plain(value), 0).expect("in range");
+    }
+
+    /// Asks for a wake-up at the next record of every ring, or takes that back.
+    pub fn set_want(&mut self, want: bool) {
+        let mut map: Array<_, u32> = typed(self.ebpf.map_mut(nids_abi::MAP_WANT));
+        for index in 0..self.rings.len() as u32 {
+            map.set(index, u32::from(want), 0).expect("in range");
+        }
+    }
+
+    /// Rings that still ask for a wake-up.
+    pub fn wanting(&self) -> usize {
+        let map: Array<_, u32> = typed(self.ebpf.map(nids_abi::MAP_WANT));
+        map.iter().filter(|want| matches!(want, Ok(1))).count()
+    }
+
+    /// Descriptors of the rings, to wait on.
+    pub fn ring_descriptors(&self) -> Vec<RawFd> {
+        self.rings.iter().map(|(_, ring)| ring.as_raw_fd()).collect()
     }
 
     /// Sets the generation in force and whether the agent is ready.
@@ -161,7 +201,7 @@ impl Kernel {
         let next = self.generation.wrapping_add(1);
         let mut map: Array<_, Plain<FilterTable>> = typed(self.ebpf.map_mut(nids_abi::MAP_FILTER));
         let value: Box<Plain<FilterTable>> = Box::new(Plain(*table));
-        map.set(next & 1, &*value, 0).expect("in range");
+        map.set(next & 1, *value, 0).expect("in range");
         self.control(next, true);
     }
 
@@ -242,14 +282,14 @@ impl Kernel {
     }
 
     /// Takes all records out of the rings.
-    pub fn drain(&mut self) -> Vec<(RecordHeader, Vec<u8>, u32)> {
+    pub fn drain(&mut self) -> Vec<Record> {
         let mut records = Vec::new();
         for (worker, ring) in &mut self.rings {
             while let Some(record) = ring.next() {
                 let header = header(&record);
                 let end = 32 + header.captured_len as usize;
-                let bytes = record.get(32..end).expect("the length is inside the record");
-                records.push((header, bytes.to_vec(), *worker));
+                let bytes = record.get(32..end).expect("the length is inside the record").to_vec();
+                records.push(Record { header, bytes, room: record.len() - 32, worker: *worker });
             }
         }
         records

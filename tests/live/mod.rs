@@ -5,7 +5,9 @@
 
 mod bed;
 pub mod bpf;
+mod handover;
 pub mod netns;
+
 mod program;
 mod reference;
 pub mod service;

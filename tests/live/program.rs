@@ -2,7 +2,7 @@
 
 use nids_abi::{FLAG_EGRESS, FLAG_FRAGMENT, FLAG_V6, FilterTable, Reason, RecordHeader, worker_of};
 
-use super::bpf::{Globals, Hook, Kernel, Outcome};
+use super::bpf::{Globals, Hook, Kernel, Outcome, Record};
 use super::reference::{Judgement, Kind};
 use super::traffic::{self, Random};
 
@@ -49,7 +49,7 @@ fn compare(
             Some(_) => Err("a record of a filtered frame".to_string()),
         };
     }
-    let (header, bytes, worker) = outcome.record.as_ref().ok_or("no record")?;
+    let Record { header, bytes, worker, .. } = outcome.record.as_ref().ok_or("no record")?;
     let ip = judgement.ip.as_ref();
     let captured_len = (frame.len() as u32).min(globals.snaplen).min(65_536);
     let flow_hash = judgement.hash(globals.seed);
