@@ -24,7 +24,12 @@ impl Events {
     }
     /// The events, in the order of their declaration.
     pub fn iter(self) -> impl Iterator<Item = Event> {
-        Event::ALL.iter().copied().filter(move |event| self.contains(*event))
+        let mut left = self.0;
+        std::iter::from_fn(move || {
+            let event = Event::ALL.get(left.trailing_zeros() as usize).copied()?;
+            left &= left - 1;
+            Some(event)
+        })
     }
 }
 

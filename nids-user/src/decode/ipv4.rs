@@ -1,6 +1,7 @@
 //! IPv4 (RFC 791): header, lengths, options. Leaves reassembly to a later stage.
 
-use std::net::Ipv4Addr;
+use etherparse::err::ipv4::{HeaderError, HeaderSliceError};
+use etherparse::{Ipv4Header, Ipv4HeaderSlice};
 
 use super::event::{Event, Events};
 use super::packet::{Ip, Ipv4, Packet, Transport};
@@ -14,20 +15,24 @@ const ETHERNET_FRAME: u32 = 1518;
 #[inline]
 pub fn decode<'a>(packet: &mut Packet<'a>, data: &'a [u8]) {
     packet.payload = data;
-    let Some(fixed) = data.first_chunk::<20>() else {
-        packet.events.raise(Event::Ipv4TooSmall);
-        return;
+    let header = match Ipv4HeaderSlice::from_slice(data) {
+        Ok(header) => header,
+        Err(error) => {
+            packet.events.raise(match error {
+                HeaderSliceError::Len(_) if data.len() < Ipv4Header::MIN_LEN => Event::Ipv4TooSmall,
+                HeaderSliceError::Len(_) => Event::Ipv4Truncated,
+                HeaderSliceError::Content(HeaderError::UnexpectedVersion { .. }) => {
+                    Event::Ipv4WrongVersion
+                }
+                HeaderSliceError::Content(HeaderError::HeaderLengthSmallerThanHeader {
+                    ..
+                }) => Event::Ipv4HeaderLengthTooSmall,
+            });
+            return;
+        }
     };
-    if fixed[0] >> 4 != 4 {
-        packet.events.raise(Event::Ipv4WrongVersion);
-        return;
-    }
-    let header_length = usize::from(fixed[0] & 0x0f) * 4;
-    if header_length < 20 {
-        packet.events.raise(Event::Ipv4HeaderLengthTooSmall);
-        return;
-    }
-    let mut total_length = usize::from(u16::from_be_bytes([fixed[2], fixed[3]]));
+    let header_length = header.slice().len();
+    let mut total_length = usize::from(header.total_len());
     if total_length == 0 {
         // Segmentation offload leaves the length to the NIC: the packet fills the frame.
         total_length = data.len();
@@ -48,26 +53,25 @@ pub fn decode<'a>(packet: &mut Packet<'a>, data: &'a [u8]) {
         }
     }
     let datagram = data.get(..total_length).unwrap_or(data);
-    let Some((header, body)) = datagram.split_at_checked(header_length) else { return };
-    if let Some(list) = header.get(20..)
-        && !list.is_empty()
-    {
+    let body = datagram.get(header_length..).unwrap_or_default();
+    let list = header.options();
+    if !list.is_empty() {
         options(&mut packet.events, list);
     }
 
-    let flags = u16::from_be_bytes([fixed[6], fixed[7]]);
+    let [_, tos, _, _, _, _, flags, ..] = *header.slice() else { return };
     let ip = Ipv4 {
-        header,
-        source: Ipv4Addr::new(fixed[12], fixed[13], fixed[14], fixed[15]),
-        destination: Ipv4Addr::new(fixed[16], fixed[17], fixed[18], fixed[19]),
-        ttl: fixed[8],
-        protocol: fixed[9],
-        id: u16::from_be_bytes([fixed[4], fixed[5]]),
-        tos: fixed[1],
-        fragment_offset: (flags & 0x1fff) << 3,
-        more_fragments: flags & 0x2000 != 0,
-        dont_fragment: flags & 0x4000 != 0,
-        reserved: flags & 0x8000 != 0,
+        header: header.slice(),
+        source: header.source_addr(),
+        destination: header.destination_addr(),
+        ttl: header.ttl(),
+        protocol: header.protocol().0,
+        id: header.identification(),
+        tos,
+        fragment_offset: header.fragments_offset().value() << 3,
+        more_fragments: header.more_fragments(),
+        dont_fragment: header.dont_fragment(),
+        reserved: flags & 0x80 != 0,
     };
     let fragment = ip.more_fragments || ip.fragment_offset != 0;
     packet.ip = Some(Ip::V4(ip));

@@ -1,6 +1,7 @@
 //! IPv6 (RFC 8200): the fixed header and the chain of extension headers behind it.
 
-use std::net::Ipv6Addr;
+use etherparse::Ipv6HeaderSlice;
+use etherparse::err::ipv6::HeaderSliceError;
 
 use super::event::{Event, Events};
 use super::packet::{Ip, Ipv6, Ipv6Fragment, Packet, Transport};
@@ -25,17 +26,21 @@ const SHIM6: u8 = 140;
 #[inline]
 pub fn decode<'a>(packet: &mut Packet<'a>, data: &'a [u8]) {
     packet.payload = data;
-    let Some((header, rest)) = data.split_first_chunk::<40>() else {
-        packet.events.raise(Event::Ipv6TooSmall);
-        return;
+    let header = match Ipv6HeaderSlice::from_slice(data) {
+        Ok(header) => header,
+        Err(error) => {
+            packet.events.raise(match error {
+                HeaderSliceError::Len(_) => Event::Ipv6TooSmall,
+                HeaderSliceError::Content(_) => Event::Ipv6WrongVersion,
+            });
+            return;
+        }
     };
-    if header[0] >> 4 != 6 {
-        packet.events.raise(Event::Ipv6WrongVersion);
-        return;
-    }
-    let mut length = usize::from(u16::from_be_bytes([header[4], header[5]]));
+    let rest = data.get(header.slice().len()..).unwrap_or_default();
+    let next = header.next_header().0;
+    let mut length = usize::from(header.payload_length());
     // 0 says "longer than 65535": a jumbogram (RFC 2675) or a segmentation offload's super-frame.
-    if length == 0 && (header[6] == HOP_BY_HOP || packet.frame.wire_len > u32::from(u16::MAX)) {
+    if length == 0 && (next == HOP_BY_HOP || packet.frame.wire_len > u32::from(u16::MAX)) {
         length = rest.len();
     }
     if length > rest.len() {
@@ -46,19 +51,16 @@ pub fn decode<'a>(packet: &mut Packet<'a>, data: &'a [u8]) {
         }
     }
     let body = rest.get(..length).unwrap_or(rest);
-    let (Some(source), Some(destination)) = (address(header, 8), address(header, 24)) else {
-        return;
-    };
-    let chain = Chain::follow(&mut packet.events, header[6], body);
+    let chain = Chain::follow(&mut packet.events, next, body);
     let (extensions, upper) = body.split_at_checked(chain.length).unwrap_or((body, &[]));
     packet.ip = Some(Ip::V6(Ipv6 {
-        header,
+        header: header.slice(),
         extensions,
-        source,
-        destination,
-        hop_limit: header[7],
+        source: header.source_addr(),
+        destination: header.destination_addr(),
+        hop_limit: header.hop_limit(),
         protocol: chain.protocol,
-        traffic_class: (header[0] << 4) | (header[1] >> 4),
+        traffic_class: header.traffic_class(),
         fragment: chain.fragment,
     }));
     packet.payload = upper;
@@ -71,11 +73,6 @@ pub fn decode<'a>(packet: &mut Packet<'a>, data: &'a [u8]) {
         transport::ICMPV6 => super::icmp::v6(packet, upper),
         _ => packet.transport = Transport::Other,
     }
-}
-
-#[inline]
-fn address(header: &[u8; 40], at: usize) -> Option<Ipv6Addr> {
-    header.get(at..)?.first_chunk::<16>().map(|bytes| Ipv6Addr::from(*bytes))
 }
 
 /// Whether a routing header names stations still to come: the destination is not the last one.

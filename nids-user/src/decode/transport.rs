@@ -1,5 +1,8 @@
 //! TCP (RFC 9293) and UDP (RFC 768) headers.
 
+use etherparse::err::tcp::HeaderSliceError;
+use etherparse::{TcpHeader, TcpHeaderSlice, UdpHeaderSlice};
+
 use super::event::{Event, Events};
 use super::packet::{Packet, Tcp, Transport, Udp};
 
@@ -15,35 +18,33 @@ pub const ICMPV6: u8 = 58;
 /// Reads a TCP header; `data` ends where the IP header says.
 #[inline]
 pub fn tcp<'a>(packet: &mut Packet<'a>, data: &'a [u8]) {
-    let Some(fixed) = data.first_chunk::<20>() else {
-        packet.events.raise(Event::TcpTooSmall);
-        return;
+    let header = match TcpHeaderSlice::from_slice(data) {
+        Ok(header) => header,
+        Err(error) => {
+            packet.events.raise(match error {
+                HeaderSliceError::Len(_) if data.len() < TcpHeader::MIN_LEN => Event::TcpTooSmall,
+                HeaderSliceError::Len(_) => Event::TcpHeaderLengthTooSmall,
+                HeaderSliceError::Content(_) => Event::TcpInvalidOptionLength,
+            });
+            return;
+        }
     };
-    let header_length = usize::from(fixed[12] >> 4) * 4;
-    if header_length < 20 {
-        packet.events.raise(Event::TcpInvalidOptionLength);
-        return;
-    }
-    let Some((header, payload)) = data.split_at_checked(header_length) else {
-        packet.events.raise(Event::TcpHeaderLengthTooSmall);
-        return;
-    };
-    if let Some(list) = header.get(20..)
-        // By far the most common list: two no-operations and timestamps (RFC 7323, appendix A).
-        && !matches!(list, [] | [1, 1, 8, 10, _, _, _, _, _, _, _, _])
-    {
+    // By far the most common list: two no-operations and timestamps (RFC 7323, appendix A).
+    let list = header.options();
+    if !matches!(list, [] | [1, 1, 8, 10, _, _, _, _, _, _, _, _]) {
         options(&mut packet.events, list);
     }
-    packet.payload = payload;
+    let [.., flags, _, _, _, _, _, _] = *header.slice().first_chunk::<20>().unwrap_or(&[0; 20]);
+    packet.payload = data.get(header.slice().len()..).unwrap_or_default();
     packet.transport = Transport::Tcp(Tcp {
-        header,
-        source: u16::from_be_bytes([fixed[0], fixed[1]]),
-        destination: u16::from_be_bytes([fixed[2], fixed[3]]),
-        seq: u32::from_be_bytes([fixed[4], fixed[5], fixed[6], fixed[7]]),
-        ack: u32::from_be_bytes([fixed[8], fixed[9], fixed[10], fixed[11]]),
-        flags: fixed[13],
-        window: u16::from_be_bytes([fixed[14], fixed[15]]),
-        urgent: u16::from_be_bytes([fixed[18], fixed[19]]),
+        header: header.slice(),
+        source: header.source_port(),
+        destination: header.destination_port(),
+        seq: header.sequence_number(),
+        ack: header.acknowledgment_number(),
+        flags,
+        window: header.window_size(),
+        urgent: header.urgent_pointer(),
     });
 }
 
@@ -96,11 +97,11 @@ fn options(events: &mut Events, mut list: &[u8]) {
 /// Reads a UDP header; `data` ends where the IP header says.
 #[inline]
 pub fn udp<'a>(packet: &mut Packet<'a>, data: &'a [u8]) {
-    let Some(header) = data.get(..8).and_then(|header| header.first_chunk::<8>()) else {
+    let Ok(header) = UdpHeaderSlice::from_slice(data) else {
         packet.events.raise(Event::UdpHeaderTooSmall);
         return;
     };
-    let mut length = usize::from(u16::from_be_bytes([header[4], header[5]]));
+    let mut length = usize::from(header.length());
     // 0 says "longer than 65535" (RFC 2675, 4).
     if length == 0 && data.len() > usize::from(u16::MAX) {
         length = data.len();
@@ -115,8 +116,8 @@ pub fn udp<'a>(packet: &mut Packet<'a>, data: &'a [u8]) {
     }
     packet.payload = data.get(8..length.min(data.len())).unwrap_or_default();
     packet.transport = Transport::Udp(Udp {
-        header,
-        source: u16::from_be_bytes([header[0], header[1]]),
-        destination: u16::from_be_bytes([header[2], header[3]]),
+        header: header.slice(),
+        source: header.source_port(),
+        destination: header.destination_port(),
     });
 }
