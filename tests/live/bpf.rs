@@ -281,6 +281,11 @@ impl Kernel {
         sum
     }
 
+    /// Hands the rings over, for a consumer of one's own.
+    pub fn take_rings(&mut self) -> Vec<RingBuf<MapData>> {
+        self.rings.drain(..).map(|(_, ring)| ring).collect()
+    }
+
     /// Takes all records out of the rings.
     pub fn drain(&mut self) -> Vec<Record> {
         let mut records = Vec::new();
