@@ -27,7 +27,7 @@ const DEBIAN_LINKER: [&str; 4] = ["llvm-22-dev", "g++", "zlib1g-dev", "libzstd-d
 const TARGET: &str = "bpfel-unknown-none";
 
 /// Arguments of `build-ebpf`.
-#[derive(clap::Args, Default)]
+#[derive(clap::Args, Clone, Copy, Default)]
 pub struct Args {
     /// Install nothing: where tools are missing, say which and stop
     #[arg(long)]

@@ -3,6 +3,7 @@
 //! All of them are ratios within one run on one machine: runs alternate, and medians are shown.
 
 mod engine;
+mod kernel;
 mod live;
 mod read;
 mod sender;
@@ -31,6 +32,8 @@ pub struct Args {
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum What {
+    /// The kernel half alone: cost of an unwanted frame, and the hand-over (needs root)
+    Kernel,
     /// The whole sensor on a veth pair: packets per second without loss (needs root)
     Live,
     /// Reading a capture file: CPU seconds
@@ -44,6 +47,12 @@ enum What {
 /// # Errors
 /// When something does not build, or an engine does not do what it was started for.
 pub fn run(args: Args) -> Result<()> {
+    if matches!(args.what, What::Kernel | What::All) {
+        kernel::run(args.ebpf, args.rounds)?;
+    }
+    if args.what == What::Kernel {
+        return Ok(());
+    }
     let binary = build::nids(args.ebpf)?;
     let traffic = traffic::http(args.packets as usize, 1);
     println!("{}", traffic.describe());
