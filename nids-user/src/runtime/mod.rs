@@ -1,1 +1,11 @@
-//! What joins the stages: workers, start and stop order, reload.
+//! What joins the stages: workers, start and stop order, reload, rights.
+//!
+//! **Start.** Rules are loaded and compiled, outputs opened, programs loaded and attached (passing and
+//! counting, handing nothing over), rights given up, workers started, and only then do the programs
+//! hand over frames. **Stop.** The programs are taken off and their last runs awaited, the workers drain
+//! the rings to the end, the outputs are written out, and the balance is exact.
+
+pub mod control;
+pub mod privilege;
+pub mod sensor;
+pub mod worker;

@@ -1,1 +1,4 @@
-//! Counters, and the balance: seen = filtered + forwarded + lost, forwarded = inspected + skipped.
+//! What the sensor says of itself: its counters and their balance, and its messages.
+
+pub mod balance;
+pub mod log;

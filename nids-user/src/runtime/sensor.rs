@@ -1,0 +1,189 @@
+//! A running sensor: the capture, its workers, the outputs; how rules are swapped and how it ends.
+//!
+//! **Swapping rules** loses no frame and judges none by two rulesets. Each generation of rules has a
+//! filter table in the kernel and a slot in each worker, picked by its lowest bit; a record carries the
+//! bit of the table that let it through, and the worker inspects it with the slot of that bit.
+//!
+//! 1. The new rules go into the idle slot of every worker, and each confirms it.
+//! 2. The new table goes into the idle place in the kernel.
+//! 3. The generation is flipped: from then on every frame is judged by the new table.
+//! 4. The runs that began before end ([`Capture::grace`]), and every worker drains past that moment.
+//!
+//! After 4 nothing of the old generation is under way, so its slot and its table are idle: step 1 and 2
+//! of the next swap overwrite nothing that is in use.
+
+use std::sync::Arc;
+
+use aya_log::EbpfLogger;
+use nids_abi::FilterTable;
+
+use super::worker::{Pipeline, Workers};
+use crate::capture::interface;
+use crate::capture::ring::{RingCounters, Rings, monotonic_ns};
+use crate::capture::xdp::Capture;
+use crate::cli::exit::{Code, Failure};
+use crate::output::{OutputCounters, Writer};
+use crate::telemetry::balance::{AgentBooks, Balance, PortBooks};
+
+/// A pipeline that inspects frames with rules.
+pub trait Inspection: Pipeline {
+    /// A compiled ruleset.
+    type Rules: Send + Sync + 'static;
+    /// Puts the rules into the slot of this generation (its lowest bit).
+    fn install(&mut self, generation: u8, rules: Arc<Self::Rules>);
+    /// What became of the frames so far; `received` is counted elsewhere.
+    fn books(&self) -> AgentBooks;
+}
+
+/// Rules ready to be put in force.
+#[derive(Debug)]
+pub struct Generation<R> {
+    /// For the workers.
+    pub rules: Arc<R>,
+    /// For the kernel.
+    pub filter: Box<FilterTable>,
+    /// What they are, for the messages: `1234 rules`.
+    pub summary: String,
+}
+
+/// A running sensor.
+pub struct Sensor<P: Inspection> {
+    capture: Capture,
+    workers: Workers<P>,
+    outputs: Writer,
+}
+
+impl<P: Inspection> Sensor<P> {
+    /// Starts the workers and puts the rules in force. Frames are handed over from the moment this
+    /// returns.
+    ///
+    /// # Errors
+    /// The system is out of something.
+    pub fn start(
+        mut capture: Capture,
+        rings: Vec<Rings>,
+        outputs: Writer,
+        generation: &Generation<P::Rules>,
+        mut make: impl FnMut(usize) -> P,
+    ) -> Result<Self, Failure> {
+        capture.set_filter(capture.generation(), &generation.filter)?;
+        let workers = Workers::start(rings, |number| {
+            let mut pipeline = make(number);
+            pipeline.install(bit(capture.generation()), Arc::clone(&generation.rules));
+            pipeline
+        });
+        let workers = workers
+            .map_err(|error| Failure::new(Code::Software, format!("no worker starts: {error}.")))?;
+        capture.start()?;
+        Ok(Self { capture, workers, outputs })
+    }
+
+    /// What is captured.
+    pub fn capture(&self) -> &Capture {
+        &self.capture
+    }
+
+    /// Number of workers.
+    pub fn workers(&self) -> usize {
+        self.workers.len()
+    }
+
+    /// The log of the kernel's programs, once.
+    pub fn take_logger(&mut self) -> Option<EbpfLogger<&'static dyn log::Log>> {
+        self.capture.take_logger()
+    }
+
+    /// Puts other rules in force. When this returns, everything seen earlier was inspected by the old
+    /// rules, and everything seen later will be by the new.
+    ///
+    /// # Errors
+    /// The kernel refuses an update, or a worker has died.
+    pub fn replace(&mut self, generation: &Generation<P::Rules>) -> Result<(), Failure> {
+        let next = self.capture.generation().wrapping_add(1);
+        let rules = Arc::clone(&generation.rules);
+        self.workers.ask(move |pipeline, _| pipeline.install(bit(next), Arc::clone(&rules)))?;
+        self.capture.set_filter(next, &generation.filter)?;
+        self.capture.set_generation(next)?;
+        self.capture.grace()?;
+        self.workers.drain(monotonic_ns())
+    }
+
+    /// Has the outputs open their files anew.
+    pub fn reopen_outputs(&self) {
+        self.outputs.reopen();
+    }
+
+    /// The books as they stand now.
+    ///
+    /// # Errors
+    /// The kernel refuses a look-up, or a worker has died.
+    pub fn balance(&self) -> Result<Balance, Failure> {
+        let agent = self.workers.ask(|pipeline, rings| books(pipeline, rings.counters()))?;
+        balance(&self.capture, &agent, self.outputs.counters(), true)
+    }
+
+    /// Looks after what can go wrong behind the sensor's back.
+    ///
+    /// # Errors
+    /// A worker has died, or the last interface is gone.
+    pub fn check(&self) -> Result<(), Failure> {
+        if self.workers.any_dead() {
+            return Err(Failure::new(Code::Software, "a worker has died; this is a bug in nids."));
+        }
+        let gone = |name: &str| {
+            matches!(interface::find(name), Err(interface::InterfaceError::Missing { .. }))
+        };
+        if self.capture.ports().iter().all(|port| gone(&port.interface)) {
+            let text = "there is no interface left to listen on.";
+            return Err(Failure::new(Code::Unavailable, text));
+        }
+        Ok(())
+    }
+
+    /// Stops in order: programs, rings, workers, outputs. The balance is at rest.
+    ///
+    /// # Errors
+    /// The kernel refuses an update, or a worker has died.
+    pub fn finish(mut self) -> Result<Balance, Failure> {
+        self.capture.stop()?;
+        let ended = self.workers.finish()?;
+        let agent: Vec<_> = ended.iter().map(|(pipeline, rings)| books(pipeline, *rings)).collect();
+        drop(ended);
+        let outputs = self.outputs.finish();
+        balance(&self.capture, &agent, outputs, false)
+    }
+}
+
+fn bit(generation: u32) -> u8 {
+    u8::from(generation & 1 == 1)
+}
+
+/// The books of one worker: what its rings gave, and what its pipeline made of it.
+fn books<P: Inspection>(pipeline: &P, rings: RingCounters) -> AgentBooks {
+    let mut books = pipeline.books();
+    books.received = rings.received;
+    books.skipped.push(("malformed-record", rings.malformed));
+    books
+}
+
+fn balance(
+    capture: &Capture,
+    workers: &[AgentBooks],
+    outputs: OutputCounters,
+    running: bool,
+) -> Result<Balance, Failure> {
+    let mut agent = AgentBooks::default();
+    for books in workers {
+        agent.add(books);
+    }
+    let mut ports = Vec::with_capacity(capture.ports().len());
+    for (number, port) in capture.ports().iter().enumerate() {
+        let now = interface::find(&port.interface).ok().filter(|now| now.index == port.index);
+        ports.push(PortBooks {
+            port: port.clone(),
+            counters: capture.counters(number)?,
+            interface: now.map(|now| now.counters.since(port.before)),
+        });
+    }
+    Ok(Balance { ports, agent, outputs, running })
+}
