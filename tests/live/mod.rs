@@ -3,9 +3,13 @@
 //! A live test needs root, the eBPF object and some tools. Where one is missing it says so and skips;
 //! with the environment variable `CI` set it fails instead.
 
+mod attach;
 mod bed;
+mod books;
 pub mod bpf;
+mod flood;
 mod handover;
+mod leftover;
 pub mod netns;
 
 mod program;

@@ -179,7 +179,7 @@ pub fn find(name: &str) -> Result<Interface, InterfaceError> {
 pub fn default_route() -> Result<String, InterfaceError> {
     let read = |path| fs::read_to_string(path).unwrap_or_default();
     // The IPv6 table is absent where the kernel has no IPv6.
-    let (v4, v6) = (read("/proc/self/net/route"), read("/proc/self/net/ipv6_route"));
+    let (v4, v6) = (read("/proc/thread-self/net/route"), read("/proc/thread-self/net/ipv6_route"));
     match default_of_v4(&v4).or_else(|| default_of_v6(&v6)) {
         Some(name) => Ok(name.to_owned()),
         None => Err(InterfaceError::NoDefaultRoute { present: names(list()?) }),

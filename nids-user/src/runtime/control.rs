@@ -49,7 +49,8 @@ impl Control {
     /// # Errors
     /// The system is out of descriptors.
     pub fn new() -> Result<Self, Failure> {
-        let failed = |error| Failure::new(Code::Software, format!("cannot catch signals: {error}."));
+        let failed =
+            |error| Failure::new(Code::Software, format!("cannot catch signals: {error}."));
         let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let _guard = runtime.enter();
         let catch = |kind| signal(kind).map_err(failed);
@@ -158,7 +159,9 @@ struct ProgramLog(AsyncFd<EbpfLogger<&'static dyn log::Log>>);
 impl ProgramLog {
     fn new(logger: EbpfLogger<&'static dyn log::Log>) -> Result<Self, Failure> {
         let failed = |error| Failure::new(Code::Software, format!("cannot read the log: {error}."));
-        AsyncFd::with_interest(logger, Interest::READABLE).map(Self).map_err(failed)
+        // SAFETY: the logger owns the descriptor of its map and gives out no other.
+        let fd = unsafe { AsyncFd::register_with_interest(logger, Interest::READABLE) };
+        fd.map(Self).map_err(|error| failed(error.into_parts().1))
     }
 }
 

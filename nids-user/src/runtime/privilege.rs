@@ -21,7 +21,8 @@ impl Identity {
     /// # Errors
     /// [`Code::Config`] where there is no such user.
     pub fn find(name: &str) -> Result<Self, Failure> {
-        let by_number = || name.parse().ok().and_then(|id| User::from_uid(Uid::from_raw(id)).ok())?;
+        let by_number =
+            || name.parse().ok().and_then(|id| User::from_uid(Uid::from_raw(id)).ok())?;
         let found = User::from_name(name).ok().flatten().or_else(by_number);
         let Some(User { name, uid, gid, .. }) = found else {
             return Err(Failure::new(Code::Config, format!("there is no user {name}.")));

@@ -1,0 +1,168 @@
+//! The running sensor keeps exact books: under a flood that overruns its rings, and while its rules are
+//! swapped. The pipeline here only counts; that rules fire is left to `traffic`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use std::{io, thread};
+
+use nids::capture::Frame;
+use nids::capture::xdp::{Capture, ModeChoice, Settings};
+use nids::output::{self, OutputConfig, Policy};
+use nids::runtime::sensor::{Generation, Inspection, Sensor};
+use nids::runtime::worker::Pipeline;
+use nids::telemetry::balance::{AgentBooks, Balance};
+use nids_abi::{FilterTable, LEVEL_ALL, Reason, UDP_DST};
+
+use super::flood;
+use super::netns::{Bed, CLIENT_IFACE, LIMIT, SERVER_IFACE, wait_until};
+
+/// Its rules are one UDP port, `None` for everything.
+#[derive(Default)]
+struct Counting {
+    rules: [Option<Arc<Option<u16>>>; 2],
+    inspected: u64,
+    mixed: u64,
+    disorder: u64,
+    last: [u64; 2],
+}
+
+impl Pipeline for Counting {
+    fn frame(&mut self, frame: &Frame<'_>, generation: u8) {
+        self.inspected += 1;
+        let rule = self.rules[usize::from(generation)].as_deref().expect("rules were installed");
+        if let Some(port) = rule {
+            let found = frame.data.get(36..38).map(|at| u16::from_be_bytes([at[0], at[1]]));
+            self.mixed += u64::from(found != Some(*port));
+        }
+        let slot = usize::from(generation);
+        self.disorder += u64::from(frame.time.0 < self.last[slot]);
+        self.last[slot] = frame.time.0;
+    }
+}
+
+impl Inspection for Counting {
+    type Rules = Option<u16>;
+    fn install(&mut self, generation: u8, rules: Arc<Self::Rules>) {
+        self.rules[usize::from(generation)] = Some(rules);
+    }
+    fn books(&self) -> AgentBooks {
+        AgentBooks {
+            received: 0,
+            inspected: self.inspected,
+            skipped: Vec::new(),
+            alerts: self.mixed,
+        }
+    }
+}
+
+fn everything() -> Generation<Option<u16>> {
+    let filter = Box::new(FilterTable::FULL);
+    Generation { rules: Arc::new(None), filter, summary: String::new() }
+}
+
+fn one_port(port: u16) -> Generation<Option<u16>> {
+    let mut filter = Box::new(FilterTable::EMPTY);
+    filter.ports[usize::from(port)] = LEVEL_ALL << UDP_DST;
+    Generation { rules: Arc::new(Some(port)), filter, summary: String::new() }
+}
+
+fn start(settings: &Settings, first: &Generation<Option<u16>>) -> Sensor<Counting> {
+    let (capture, rings) = Capture::open(settings).unwrap_or_else(|error| panic!("{error}"));
+    let (_, writer) = output::start(OutputConfig::default(), Policy::Count).unwrap();
+    Sensor::start(capture, rings, writer, first, |_| Counting::default()).unwrap()
+}
+
+fn seen(balance: &Balance) -> u64 {
+    balance.ports.iter().map(|port| port.counters[Reason::Seen as usize]).sum()
+}
+
+fn count(balance: &Balance, reasons: &[Reason]) -> u64 {
+    let all = balance
+        .ports
+        .iter()
+        .flat_map(|port| reasons.iter().map(|reason| port.counters[*reason as usize]));
+    all.sum()
+}
+
+/// Frames may still be under way when the sender is done.
+fn settle(sensor: &Sensor<Counting>, sent: u64) {
+    wait_until(LIMIT, || seen(&sensor.balance().unwrap()) >= sent);
+}
+
+fn settings(mode: ModeChoice) -> Settings {
+    Settings { mode, ..Settings::new(vec![SERVER_IFACE.into()]) }
+}
+
+#[test]
+fn a_flood_that_overruns_the_rings_leaves_no_difference() {
+    if !super::ready(&[]) {
+        return;
+    }
+    for mode in [ModeChoice::Driver, ModeChoice::Generic, ModeChoice::Tcx] {
+        let bed = Bed::bare(false).unwrap();
+        let (sent, balance) = bed.server.within(|| {
+            // Rings this small are full long before a worker that naps this long looks again.
+            let settings = Settings {
+                ring_bytes: Some(1 << 16),
+                nap: Duration::from_millis(20),
+                workers: Some(2),
+                ..settings(mode)
+            };
+            let sensor = start(&settings, &everything());
+            let frames: Vec<_> =
+                (0..50).map(|at| flood::udp(1000 + at, 53, usize::from(at) * 29)).collect();
+            let limit = Duration::from_secs(5);
+            let sent = flood::send(&bed.client, CLIENT_IFACE, &frames, 200_000, limit).unwrap();
+            settle(&sensor, sent);
+            (sent, sensor.finish().unwrap())
+        });
+        assert!(sent > 10_000, "{mode:?}: only {sent} frames were sent");
+        assert_eq!(seen(&balance), sent, "{mode:?}:\n{balance}");
+        assert!(count(&balance, &Reason::LOST) > 0, "{mode:?}: nothing was lost:\n{balance}");
+        assert!(balance.agent.inspected > 0, "{mode:?}:\n{balance}");
+        assert_eq!(balance.difference(), 0, "{mode:?}:\n{balance}");
+        assert!(balance.to_string().ends_with("\nbalance: difference 0"), "{mode:?}:\n{balance}");
+    }
+}
+
+#[test]
+fn swapping_rules_under_load_loses_nothing_and_mixes_nothing() {
+    if !super::ready(&[]) {
+        return;
+    }
+    const SWAPS: u16 = 40;
+    let bed = Bed::bare(false).unwrap();
+    let (sent, balance, mixed) = bed.server.within(|| {
+        let settings = Settings { workers: Some(2), ..settings(ModeChoice::Driver) };
+        let mut sensor = start(&settings, &one_port(2000));
+        let done = AtomicBool::new(false);
+        let frames: Vec<_> = (0..40).map(|at| flood::udp(5000 + at, 2000 + at % 4, 10)).collect();
+        let sent = thread::scope(|scope| {
+            let sender = scope.spawn(|| -> io::Result<u64> {
+                let mut sent = 0;
+                while !done.load(Ordering::Relaxed) {
+                    let once = Duration::from_secs(1);
+                    sent += flood::send(&bed.client, CLIENT_IFACE, &frames, 640, once)?;
+                    thread::sleep(Duration::from_millis(1));
+                }
+                Ok(sent)
+            });
+            for swap in 1..=SWAPS {
+                sensor.replace(&one_port(2000 + swap % 4)).unwrap();
+            }
+            done.store(true, Ordering::Relaxed);
+            sender.join().unwrap().unwrap()
+        });
+        settle(&sensor, sent);
+        let balance = sensor.finish().unwrap();
+        let mixed = balance.agent.alerts;
+        (sent, balance, mixed)
+    });
+    assert_eq!(mixed, 0, "frames inspected by rules of another generation:\n{balance}");
+    assert_eq!(seen(&balance), sent, "{balance}");
+    assert_eq!(count(&balance, &Reason::LOST), 0, "{balance}");
+    // Whatever table was in force, one of the four ports was wanted.
+    assert_eq!(balance.agent.inspected, sent / 4, "{balance}");
+    assert_eq!(balance.difference(), 0, "{balance}");
+}
