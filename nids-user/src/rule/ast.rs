@@ -36,6 +36,17 @@ pub struct Rule {
     pub options: Vec<RuleOption>,
 }
 
+impl Rule {
+    /// The first option of this name.
+    pub fn option(&self, name: &str) -> Option<&RuleOption> {
+        self.options.iter().find(|option| option.name.node == name)
+    }
+    /// The number in `sid`, where it is one.
+    pub fn sid(&self) -> Option<u32> {
+        self.option("sid")?.value.as_ref()?.node.0.parse().ok()
+    }
+}
+
 /// What to do when a rule matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
@@ -108,3 +119,15 @@ pub struct RuleOption {
 /// A value as written: quotes and escapes are still there, since each keyword reads them its own way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RawValue(pub String);
+
+impl Spanned<RawValue> {
+    /// The place of the bytes `from..to` of the value. A value that ran over several lines is shorter
+    /// than its place in the text: the whole place is given then.
+    pub fn locate(&self, from: usize, to: usize) -> Span {
+        let length = self.span.end - self.span.start;
+        if self.node.0.len() != length || from > to || to > length {
+            return self.span;
+        }
+        Span { start: self.span.start + from, end: self.span.start + to }
+    }
+}

@@ -63,7 +63,7 @@ impl Refusal {
             kind,
             reason: reason.into(),
             help: None,
-            sid: None,
+            sid: rule.sid(),
         }
     }
 }

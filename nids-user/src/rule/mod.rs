@@ -6,4 +6,9 @@
 pub mod address;
 pub mod ast;
 pub mod diagnostic;
+mod interval;
+pub mod keywords;
+pub mod lexer;
+pub mod parser;
 pub mod port;
+pub mod variables;

@@ -1,0 +1,733 @@
+//! From text to [`Rule`]s: the header, and the options as written.
+//!
+//! The grammar is the union of Snort 2.9, Snort 3 and Suricata. Keywords and protocols are not judged
+//! here. Groups nest to [`MAX_DEPTH`], a rule has at most [`MAX_RULE`] bytes, and time is linear in the
+//! text.
+
+use std::borrow::Cow;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::ast::{Action, Endpoints, GroupExpr, Header, RawValue, Rule, RuleOption, Span, Spanned};
+use super::diagnostic::{ReasonKind, Refusal};
+use super::keywords::nearest;
+use super::lexer::{self, Kind, line_joint, option_end, skip_blank};
+
+/// Bytes a rule may have. Suricata takes 8 KiB; IP lists made by tools reach more.
+pub const MAX_RULE: usize = 64 * 1024;
+/// Brackets and `!` that may stand inside one another.
+pub const MAX_DEPTH: usize = 32;
+
+/// What a text holds.
+#[derive(Debug, Default)]
+pub struct Parsed {
+    /// Rules, in order.
+    pub rules: Vec<Rule>,
+    /// What stood where a rule should and is none.
+    pub refusals: Vec<Refusal>,
+    /// Rules behind a `#`.
+    pub disabled: usize,
+}
+
+/// Parses the text of `file`.
+pub fn parse_str(file: &Arc<Path>, text: &str) -> Parsed {
+    parse(file, text, &[])
+}
+
+/// Parses bytes that need not be UTF-8: a rule that holds a byte which is not is refused at that byte,
+/// the others are parsed.
+pub fn parse_bytes(file: &Arc<Path>, bytes: &[u8]) -> Parsed {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        return parse_str(file, text);
+    }
+    let mut text = String::with_capacity(bytes.len() + 64);
+    let mut invalid = Vec::new();
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        for &byte in chunk.invalid() {
+            invalid.push((text.len(), byte));
+            text.push(char::REPLACEMENT_CHARACTER);
+        }
+    }
+    parse(file, &text, &invalid)
+}
+
+/// `invalid`: places, ascending, where a byte that is not UTF-8 was replaced.
+fn parse(file: &Arc<Path>, text: &str, invalid: &[(usize, u8)]) -> Parsed {
+    let mut parsed = Parsed::default();
+    for statement in lexer::statements(text) {
+        if statement.kind == Kind::Disabled {
+            parsed.disabled += 1;
+            continue;
+        }
+        let whole = &text[statement.start..statement.end];
+        let text: Arc<str> = Arc::from(&whole[..whole.floor_char_boundary(MAX_RULE)]);
+        let next = invalid.partition_point(|(at, _)| *at < statement.start);
+        let result = match invalid.get(next) {
+            Some(&(at, byte)) if at < statement.start + text.len() => {
+                let start = at - statement.start;
+                let span = Span { start, end: start + char::REPLACEMENT_CHARACTER.len_utf8() };
+                Err(Fault::new(span, format!("byte 0x{byte:02x} is not UTF-8")).help(format!(
+                    "save the file as UTF-8, or write the byte as |{byte:02X}| in a content"
+                )))
+            }
+            _ if whole.len() > MAX_RULE => {
+                let span = Span { start: 0, end: text.floor_char_boundary(1) };
+                Err(Fault::new(span, format!("the rule has more than {MAX_RULE} bytes")))
+            }
+            _ => Parser { text: &text, pos: 0 }.rule(),
+        };
+        match result {
+            Ok((header, options)) => {
+                let (file, line) = (file.clone(), statement.line);
+                parsed.rules.push(Rule { file, line, text, header, options });
+            }
+            Err(fault) => parsed.refusals.push(Refusal {
+                file: file.clone(),
+                line: statement.line,
+                sid: sid_of(&text),
+                text,
+                span: fault.span,
+                kind: fault.kind,
+                reason: fault.reason,
+                help: fault.help,
+            }),
+        }
+    }
+    parsed
+}
+
+/// Parses one group of addresses or ports that stands alone, such as the value of a variable.
+pub(super) fn parse_group(text: &str) -> Result<Spanned<GroupExpr>, Fault> {
+    let mut parser = Parser { text, pos: 0 };
+    parser.skip();
+    let group = parser.group(0)?;
+    parser.skip();
+    match parser.peek() {
+        None => Ok(group),
+        Some(found) => Err(parser.unexpected("the end of the group", found)),
+    }
+}
+
+/// The sid of a rule that could not be parsed, for the reader's sake.
+fn sid_of(text: &str) -> Option<u32> {
+    text.match_indices("sid").find_map(|(at, _)| {
+        let before = text[..at].trim_ascii_end();
+        let value = text[at + 3..].trim_ascii_start().strip_prefix(':')?.trim_ascii_start();
+        let digits = value.find(|c: char| !c.is_ascii_digit()).unwrap_or(value.len());
+        before.ends_with([';', '(']).then(|| value[..digits].parse().ok())?
+    })
+}
+
+/// Why the text is no rule.
+#[derive(Debug)]
+pub(super) struct Fault {
+    pub(super) span: Span,
+    pub(super) kind: ReasonKind,
+    pub(super) reason: String,
+    pub(super) help: Option<String>,
+}
+
+impl Fault {
+    fn new(span: Span, reason: impl Into<String>) -> Self {
+        Self { span, kind: ReasonKind::Syntax, reason: reason.into(), help: None }
+    }
+    fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+    fn kind(mut self, kind: ReasonKind) -> Self {
+        self.kind = kind;
+        self
+    }
+}
+
+struct Parser<'a> {
+    text: &'a str,
+    pos: usize,
+}
+
+impl<'a> Parser<'a> {
+    fn rule(&mut self) -> Result<(Header, Vec<RuleOption>), Fault> {
+        let header = self.header()?;
+        let options = self.options()?;
+        Ok((header, options))
+    }
+
+    fn header(&mut self) -> Result<Header, Fault> {
+        let action = self.action()?;
+        self.skip();
+        if self.peek() == Some('(') {
+            return Err(self.fault("the protocol is missing"));
+        }
+        let protocol = self.word("a protocol")?;
+        let protocol = Spanned { node: protocol.node.to_ascii_lowercase(), span: protocol.span };
+        self.skip();
+        let endpoints = if self.peek() == Some('(') { None } else { Some(self.endpoints()?) };
+        Ok(Header { action, protocol, endpoints })
+    }
+
+    fn action(&mut self) -> Result<Spanned<Action>, Fault> {
+        let word = self.word("an action")?;
+        let name = word.node.to_ascii_lowercase();
+        let node = match name.as_str() {
+            "alert" => Action::Alert,
+            "pass" => Action::Pass,
+            "drop" => Action::Drop,
+            "reject" | "rejectsrc" => Action::RejectSource,
+            "rejectdst" => Action::RejectDestination,
+            "rejectboth" => Action::RejectBoth,
+            "log" => Action::Log,
+            other => {
+                let bare = other.split(':').next().unwrap_or(other);
+                let directive = ["include", "var", "ipvar", "portvar", "preprocessor", "output"];
+                if lexer::ACTIONS.contains(&bare) || directive.contains(&bare) {
+                    return Err(Fault::new(word.span, format!("`{bare}` is not supported yet"))
+                        .kind(ReasonKind::UnsupportedKeyword));
+                }
+                let honoured = [
+                    "alert",
+                    "pass",
+                    "drop",
+                    "reject",
+                    "rejectsrc",
+                    "rejectdst",
+                    "rejectboth",
+                    "log",
+                ];
+                let fault = Fault::new(word.span, format!("no rule begins with `{}`", word.node));
+                return Err(match nearest(other, &honoured) {
+                    Some(near) => fault.help(format!("did you mean `{near}`?")),
+                    None => {
+                        fault.help("a rule begins with an action: alert, pass, drop, reject, log")
+                    }
+                });
+            }
+        };
+        Ok(Spanned { node, span: word.span })
+    }
+
+    /// Snort 3 lets each port be left out, which means any.
+    fn endpoints(&mut self) -> Result<Endpoints, Fault> {
+        let source = self.group(0)?;
+        self.skip();
+        let source_port = if self.at_arrow() { self.any_here() } else { self.group(0)? };
+        self.skip();
+        let bidirectional = self.arrow()?;
+        self.skip();
+        let destination = self.group(0)?;
+        self.skip();
+        let destination_port =
+            if self.peek() == Some('(') { self.any_here() } else { self.group(0)? };
+        self.skip();
+        Ok(Endpoints { source, source_port, bidirectional, destination, destination_port })
+    }
+
+    fn at_arrow(&self) -> bool {
+        ["->", "<>", "<-", "=>"].iter().any(|arrow| self.text[self.pos..].starts_with(arrow))
+    }
+
+    fn arrow(&mut self) -> Result<Spanned<bool>, Fault> {
+        let span = Span { start: self.pos, end: (self.pos + 2).min(self.text.len()) };
+        let node = match self.text.get(span.start..span.end) {
+            Some("->") => false,
+            Some("<>") => true,
+            Some("<-") => {
+                return Err(Fault::new(span, "there is no `<-`")
+                    .help("write the sides the other way round, with `->`"));
+            }
+            Some("=>") => {
+                return Err(Fault::new(
+                    span,
+                    "`=>` (rules over both directions of a transaction) \
+                     is not supported yet",
+                )
+                .kind(ReasonKind::UnsupportedKeyword));
+            }
+            _ => return Err(self.fault("expected `->` or `<>`")),
+        };
+        self.pos = span.end;
+        Ok(Spanned { node, span })
+    }
+
+    fn any_here(&self) -> Spanned<GroupExpr> {
+        Spanned { node: GroupExpr::Any, span: Span { start: self.pos, end: self.pos } }
+    }
+
+    fn group(&mut self, depth: usize) -> Result<Spanned<GroupExpr>, Fault> {
+        let start = self.pos;
+        if depth > MAX_DEPTH {
+            return Err(self.fault(&format!("groups nest deeper than {MAX_DEPTH}")));
+        }
+        let node = match self.peek() {
+            Some('!') => {
+                self.pos += 1;
+                self.skip();
+                if self.peek() == Some('!') {
+                    return Err(self.fault("`!` stands twice"));
+                }
+                GroupExpr::Not(Box::new(self.group(depth + 1)?))
+            }
+            Some('[') => {
+                self.pos += 1;
+                self.list(start, depth)?
+            }
+            Some('$') => {
+                self.pos += 1;
+                let name = self.item("the name of a variable")?;
+                GroupExpr::Variable(name)
+            }
+            _ => {
+                let item = self.item("an address, a port or a group")?;
+                match item.node.eq_ignore_ascii_case("any") {
+                    true => GroupExpr::Any,
+                    false => GroupExpr::Item(item),
+                }
+            }
+        };
+        Ok(Spanned { node, span: Span { start, end: self.pos } })
+    }
+
+    /// The inside of `[...]`, whose bracket stands at `open`.
+    fn list(&mut self, open: usize, depth: usize) -> Result<GroupExpr, Fault> {
+        let mut items = Vec::new();
+        loop {
+            self.skip();
+            if self.peek() == Some(']') && items.is_empty() {
+                let span = Span { start: open, end: self.pos + 1 };
+                return Err(Fault::new(span, "the group is empty"));
+            }
+            items.push(self.group(depth + 1)?);
+            self.skip();
+            match self.peek() {
+                Some(',') => self.pos += 1,
+                Some(']') => {
+                    self.pos += 1;
+                    return Ok(GroupExpr::List(items));
+                }
+                Some(found) if !matches!(found, '(' | '-' | '<') => {
+                    return Err(self.unexpected("`,` or `]`", found));
+                }
+                _ => {
+                    let span = Span { start: open, end: open + 1 };
+                    return Err(Fault::new(span, "the bracket is not closed"));
+                }
+            }
+        }
+    }
+
+    fn options(&mut self) -> Result<Vec<RuleOption>, Fault> {
+        let open = Span { start: self.pos, end: (self.pos + 1).min(self.text.len()) };
+        match self.peek() {
+            Some('(') => self.pos += 1,
+            None => return Err(self.fault("expected `(` and the options")),
+            Some(found) => return Err(self.unexpected("`(`", found)),
+        }
+        let mut options = Vec::with_capacity(16);
+        loop {
+            self.skip();
+            match self.peek() {
+                Some(')') => break,
+                None => {
+                    return Err(Fault::new(open, "the parenthesis is not closed")
+                        .help("a rule ends with `;)`"));
+                }
+                _ => options.push(self.option()?),
+            }
+        }
+        self.pos += 1;
+        self.skip();
+        match self.peek() {
+            None => Ok(options),
+            Some(_) => {
+                let span = Span { start: self.pos, end: self.text.len() };
+                Err(Fault::new(span, "text behind the end of the rule"))
+            }
+        }
+    }
+
+    fn option(&mut self) -> Result<RuleOption, Fault> {
+        let start = self.pos;
+        let length = self.text[start..]
+            .find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-')));
+        let name_end = length.map_or(self.text.len(), |length| start + length);
+        let name = Spanned {
+            node: self.text[start..name_end].to_ascii_lowercase(),
+            span: Span { start, end: name_end },
+        };
+        if name.node.is_empty() {
+            return Err(match self.peek() {
+                Some(';') => self.fault("an option without a name"),
+                found => self.unexpected("a keyword or `)`", found.unwrap_or(' ')),
+            });
+        }
+        let Some(end) = option_end(self.text, name_end, self.text.len()) else {
+            let rest = self.text[start..].trim_ascii_end();
+            let end = start + rest.trim_end_matches(')').trim_ascii_end().len();
+            let span = Span { start, end: end.max(name_end) };
+            return Err(Fault::new(span, format!("no `;` behind `{}`", name.node)));
+        };
+        self.pos = name_end;
+        self.skip_to(end);
+        match self.peek() {
+            Some(';') => {
+                self.pos = end + 1;
+                Ok(RuleOption { name, value: None })
+            }
+            Some(':') => {
+                let value = self.value(self.pos + 1, end)?;
+                self.pos = end + 1;
+                Ok(RuleOption { name, value: Some(value) })
+            }
+            found => Err(self.unexpected("`:` or `;`", found.unwrap_or(' '))),
+        }
+    }
+
+    fn value(&self, start: usize, end: usize) -> Result<Spanned<RawValue>, Fault> {
+        let raw = &self.text[start..end];
+        let start = start + (raw.len() - raw.trim_ascii_start().len());
+        let raw = raw.trim_ascii();
+        let span = Span { start, end: start + raw.len() };
+        let quote = start + (raw.len() - raw.trim_start_matches(['!', ' ', '\t']).len());
+        let quoted = self.text[quote..span.end].starts_with('"');
+        if quoted && !self.text[quote + 1..span.end].contains('"') {
+            let span = Span { start: quote, end: span.end };
+            return Err(Fault::new(span, "the quote is not closed")
+                .help("inside quotes, a semicolon is written `\\;`"));
+        }
+        let joined = self.join_lines(span, quoted)?;
+        Ok(Spanned { node: RawValue(joined.trim_ascii().to_owned()), span })
+    }
+
+    /// Takes line breaks out of a value: `\` at the end of a line joins it with the next as it stands;
+    /// a bare line break (Snort 3) is a blank, and has no place inside quotes.
+    fn join_lines(&self, span: Span, quoted: bool) -> Result<Cow<'a, str>, Fault> {
+        let raw = &self.text[span.start..span.end];
+        if !raw.contains('\n') {
+            return Ok(Cow::Borrowed(raw));
+        }
+        let mut joined = String::with_capacity(raw.len());
+        let mut pos = span.start;
+        while let Some(c) = self.text[pos..span.end].chars().next() {
+            match c {
+                '\\' => {
+                    if let Some(next) = line_joint(self.text, pos) {
+                        pos = next.min(span.end);
+                        continue;
+                    }
+                    joined.push(c);
+                }
+                '\n' if quoted => {
+                    let span = Span { start: span.start, end: pos };
+                    return Err(Fault::new(span, "a line break inside quotes")
+                        .help("end the line with `\\`"));
+                }
+                '\n' => joined.push(' '),
+                c => joined.push(c),
+            }
+            pos += c.len_utf8();
+        }
+        Ok(Cow::Owned(joined))
+    }
+
+    fn peek(&self) -> Option<char> {
+        self.text[self.pos..].chars().next()
+    }
+
+    fn skip(&mut self) {
+        self.pos = skip_blank(self.text, self.pos, self.text.len());
+    }
+
+    fn skip_to(&mut self, end: usize) {
+        self.pos = skip_blank(self.text, self.pos, end);
+    }
+
+    /// A run of anything but blanks, brackets, parentheses and commas.
+    fn item(&mut self, wanted: &str) -> Result<Spanned<String>, Fault> {
+        let start = self.pos;
+        let rest = &self.text[start..];
+        let stop = |c: char| c.is_ascii_whitespace() || "[](),!\\".contains(c);
+        self.pos = rest.find(stop).map_or(self.text.len(), |length| start + length);
+        if self.pos == start {
+            return Err(match self.peek() {
+                None => self.fault(&format!("expected {wanted}")),
+                Some(found) => self.unexpected(wanted, found),
+            });
+        }
+        let node = self.text[start..self.pos].to_owned();
+        Ok(Spanned { node, span: Span { start, end: self.pos } })
+    }
+
+    fn word(&mut self, wanted: &str) -> Result<Spanned<String>, Fault> {
+        self.item(wanted)
+    }
+
+    fn unexpected(&self, wanted: &str, found: char) -> Fault {
+        let mut fault = self.fault("");
+        fault.reason = match found {
+            found if found.is_control() => format!("expected {wanted}"),
+            found => format!("expected {wanted}, found `{found}`"),
+        };
+        fault
+    }
+
+    /// A fault at the next character, or behind the end.
+    fn fault(&self, reason: &str) -> Fault {
+        let width = self.peek().map_or(0, char::len_utf8);
+        Fault::new(Span { start: self.pos, end: self.pos + width }, reason)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn file() -> Arc<Path> {
+        Arc::from(Path::new("test.rules"))
+    }
+
+    fn parsed(text: &str) -> Parsed {
+        parse_str(&file(), text)
+    }
+
+    fn rule(text: &str) -> Rule {
+        let mut parsed = parsed(text);
+        assert_eq!(parsed.refusals, []);
+        assert_eq!(parsed.rules.len(), 1);
+        parsed.rules.remove(0)
+    }
+
+    /// The options as `name` or `name=value`.
+    fn options(rule: &Rule) -> Vec<String> {
+        rule.options
+            .iter()
+            .map(|o| match &o.value {
+                Some(value) => format!("{}={}", o.name.node, value.node.0),
+                None => o.name.node.clone(),
+            })
+            .collect()
+    }
+
+    /// The refusal's reason and the text under its caret.
+    fn refused(text: &str) -> (String, String) {
+        let parsed = parsed(text);
+        assert_eq!(parsed.rules, [], "{text}");
+        let [refusal] = parsed.refusals.as_slice() else { panic!("{:?}", parsed.refusals) };
+        let at = &refusal.text[refusal.span.start..refusal.span.end];
+        (refusal.reason.clone(), at.to_owned())
+    }
+
+    fn shown(group: &Spanned<GroupExpr>) -> String {
+        match &group.node {
+            GroupExpr::Any => "any".to_owned(),
+            GroupExpr::Variable(name) => format!("${}", name.node),
+            GroupExpr::Item(item) => item.node.clone(),
+            GroupExpr::Not(inner) => format!("!{}", shown(inner)),
+            GroupExpr::List(items) => {
+                format!("[{}]", items.iter().map(shown).collect::<Vec<_>>().join(","))
+            }
+        }
+    }
+
+    #[test]
+    fn header() {
+        let rule = rule(
+            "Alert TCP [$HOME_NET, ![10.0.0.1 ,!10.1.0.0/16]] !80 <> 2001:db8::/32 [1024:,!:90](sid:1;)",
+        );
+        assert_eq!(rule.header.action.node, Action::Alert);
+        assert_eq!(rule.header.protocol.node, "tcp");
+        let ends = rule.header.endpoints.as_ref().unwrap();
+        assert_eq!(shown(&ends.source), "[$HOME_NET,![10.0.0.1,!10.1.0.0/16]]");
+        assert_eq!(shown(&ends.source_port), "!80");
+        assert!(ends.bidirectional.node);
+        assert_eq!(shown(&ends.destination), "2001:db8::/32");
+        assert_eq!(shown(&ends.destination_port), "[1024:,!:90]");
+        let at = |span: Span| &rule.text[span.start..span.end];
+        assert_eq!(at(ends.source_port.span), "!80");
+        assert_eq!(at(ends.destination_port.span), "[1024:,!:90]");
+    }
+
+    #[test]
+    fn snort3_headers() {
+        assert_eq!(rule("alert http (sid:1;)").header.endpoints, None);
+        assert_eq!(rule("alert http(\n  sid:1;\n)").header.endpoints, None);
+        let ends = rule("alert tcp any -> $HOME_NET (sid:1;)").header.endpoints.unwrap();
+        assert_eq!(
+            (shown(&ends.source_port), shown(&ends.destination)),
+            ("any".into(), "$HOME_NET".into())
+        );
+    }
+
+    #[test]
+    fn values_stay_as_written() {
+        let rule = rule(
+            r#"alert tcp any any -> any any ( msg : "a\;b \"c\"" ; Content: !"|3b 0A|x\\\:" ; nocase;
+                content:"a,b",depth 4,nocase; pcre:"/^["']?\d"x/Ri"; content:; metadata:k v, k2 v2; )"#,
+        );
+        assert_eq!(
+            options(&rule),
+            [
+                r#"msg="a\;b \"c\"""#,
+                r#"content=!"|3b 0A|x\\\:""#,
+                "nocase",
+                r#"content="a,b",depth 4,nocase"#,
+                r#"pcre="/^["']?\d"x/Ri""#,
+                "content=",
+                "metadata=k v, k2 v2",
+            ]
+        );
+        let value = rule.options[1].value.as_ref().unwrap();
+        let span = value.locate(2, 4);
+        assert_eq!(&rule.text[span.start..span.end], "|3");
+    }
+
+    #[test]
+    fn values_over_lines() {
+        let rule = rule(
+            "alert ip any any -> any any (msg:\"a \\\r\n b\"; metadata: x y,\n z; \\\n sid:7;)",
+        );
+        assert_eq!(options(&rule), ["msg=\"a  b\"", "metadata=x y,  z", "sid=7"]);
+        let value = rule.options[0].value.as_ref().unwrap();
+        assert_eq!(value.locate(0, 1), value.span);
+    }
+
+    #[test]
+    fn refusals_point_at_the_place() {
+        for (text, reason, at) in [
+            ("alret tcp any any -> any any (sid:1;)", "no rule begins with `alret`", "alret"),
+            ("alert tcp any any any any (sid:1;)", "expected `->` or `<>`", "a"),
+            ("alert tcp any any <- any any (sid:1;)", "there is no `<-`", "<-"),
+            ("alert tcp [any any -> any any (sid:1;)", "expected `,` or `]`, found `a`", "a"),
+            ("alert tcp [1.2.3.4 -> any any (sid:1;)", "the bracket is not closed", "["),
+            ("alert tcp [] any -> any any (sid:1;)", "the group is empty", "[]"),
+            ("alert tcp !!1.2.3.4 any -> any any (sid:1;)", "`!` stands twice", "!"),
+            ("alert tcp any any -> any any", "expected `(` and the options", ""),
+            ("alert tcp any any -> any any (sid:1;", "the parenthesis is not closed", "("),
+            ("alert tcp any any -> any any (msg:\"x\"; sid:1)", "no `;` behind `sid`", "sid:1"),
+            ("alert tcp any any -> any any (sid:1;; rev:1;)", "an option without a name", ";"),
+            ("alert tcp any any -> any any (sid 1;)", "expected `:` or `;`, found `1`", "1"),
+            ("alert tcp any any -> any any (sid:1;) x", "text behind the end of the rule", "x"),
+            (
+                "alert tcp any any -> any any (msg:\"a;b\"; sid:1;)",
+                "the quote is not closed",
+                "\"a",
+            ),
+            (
+                "alert tcp any any -> any any (msg:\"a\n b\"; sid:1;)",
+                "a line break inside quotes",
+                "\"a",
+            ),
+            ("include other.rules", "`include` is not supported yet", "include"),
+            ("alert (sid:1;)", "the protocol is missing", "("),
+        ] {
+            assert_eq!(refused(text), (reason.to_owned(), at.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_knows_its_sid_and_line() {
+        let parsed = parsed("\n# x\nalert tcp any any -> any (msg:\"sid:5\"; sid: 42; rev 1;)\n");
+        assert_eq!((parsed.refusals[0].sid, parsed.refusals[0].line), (Some(42), 3));
+    }
+
+    #[test]
+    fn depth_and_length_are_bounded() {
+        let deep = format!("alert tcp {} any -> any any (sid:1;)", "[".repeat(60_000));
+        assert_eq!(refused(&deep).0, format!("groups nest deeper than {MAX_DEPTH}"));
+        let long =
+            format!("alert tcp any any -> any any (msg:\"{}\"; sid:1;)", "x".repeat(MAX_RULE));
+        assert_eq!(refused(&long).0, format!("the rule has more than {MAX_RULE} bytes"));
+    }
+
+    #[test]
+    fn bytes_that_are_not_utf8_cost_one_rule() {
+        let text = b"# caf\xe9\nalert tcp any any -> any any (msg:\"caf\xe9\"; sid:1;)\n\
+                     alert tcp any any -> any any (msg:\"caf\xc3\xa9\"; sid:2;)\n";
+        let parsed = parse_bytes(&file(), text);
+        assert_eq!((parsed.rules.len(), parsed.refusals.len()), (1, 1));
+        assert_eq!(parsed.rules[0].sid(), Some(2));
+        let refusal = &parsed.refusals[0];
+        assert_eq!(refusal.reason, "byte 0xe9 is not UTF-8");
+        assert_eq!((refusal.line, refusal.sid), (2, Some(1)));
+        assert_eq!(&refusal.text[refusal.span.start..refusal.span.end], "\u{fffd}");
+    }
+
+    /// Every span lies in the text, on borders of characters, and inside the one around it.
+    pub(crate) fn check_spans(parsed: &Parsed) {
+        for refusal in &parsed.refusals {
+            assert!(refusal.text.get(refusal.span.start..refusal.span.end).is_some());
+        }
+        for rule in &parsed.rules {
+            for option in &rule.options {
+                let name = rule.text.get(option.name.span.start..option.name.span.end);
+                assert!(name.is_some_and(|name| name.eq_ignore_ascii_case(&option.name.node)));
+                if let Some(value) = &option.value {
+                    assert!(rule.text.get(value.span.start..value.span.end).is_some());
+                }
+            }
+        }
+    }
+
+    fn token() -> impl Strategy<Value = String> {
+        let known = prop::sample::select(vec![
+            "alert ",
+            "tcp ",
+            "any ",
+            "-> ",
+            "<> ",
+            "(",
+            ")",
+            ";",
+            ":",
+            "msg",
+            "sid",
+            "content",
+            "\"",
+            "\\",
+            "\n",
+            "\r\n",
+            "#",
+            "#begin",
+            "#end",
+            "/*",
+            "*/",
+            "[",
+            "]",
+            "!",
+            "$HOME_NET ",
+            ",",
+            " ",
+            "\t",
+            "|0a|",
+            "1",
+            "\u{feff}",
+            "\u{e9}",
+            "alert tcp any any -> any any (",
+        ]);
+        prop_oneof![9 => known.prop_map(str::to_owned), 1 => ".{0,3}"]
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_parsed_or_refused(tokens in prop::collection::vec(token(), 0..80)) {
+            check_spans(&parsed(&tokens.concat()));
+        }
+
+        #[test]
+        fn any_bytes_are_parsed_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            check_spans(&parse_bytes(&file(), &bytes));
+        }
+
+        /// Whatever stands on the line before, as long as no comment is opened, the next rule is read.
+        #[test]
+        fn a_bad_rule_never_costs_the_next(tokens in prop::collection::vec(token(), 0..30)) {
+            let before = tokens.concat();
+            prop_assume!(!before.contains("/*") && !before.contains("#begin"));
+            prop_assume!(!before.trim_ascii_end().ends_with('\\'));
+            let text = format!("{before}\nalert tcp any any -> any any (sid:4711;)\n");
+            let found = parsed(&text);
+            prop_assert!(found.rules.iter().any(|rule| rule.sid() == Some(4711)), "{text}");
+        }
+    }
+}
