@@ -15,10 +15,12 @@ use anyhow::{Context, Result, bail};
 
 use crate::workspace::{self, find_program, is_executable, output};
 
-/// The linker and the LLVM it is built against must not be older than the compiler's.
+/// The linker.
 const BPF_LINKER: &str = "0.13.0";
-/// Debian's LLVM for it.
-const LLVM: &str = "22";
+/// The LLVM it is built against, which must not be older than the compiler's.
+const LLVM: u32 = 22;
+/// A rustup toolchain with that LLVM.
+const RUSTUP: &str = "1.95.0";
 /// Debian's compiler and its library for BPF.
 const DEBIAN_RUST: [&str; 3] = ["rustc-web", "cargo-web", "libstd-rust-web-dev-bpf"];
 /// What `bpf-linker` is built with.
@@ -92,24 +94,26 @@ impl Toolchain {
         }
     }
 
-    /// A rustup toolchain with rust-src, a nightly one first: it needs no bootstrap switch.
+    /// A rustup toolchain with rust-src. Those whose LLVM the linker understands come first.
     fn rustup() -> Option<Self> {
         let cargo = find_program("cargo")?;
         let list = output(Command::new("rustup").args(["toolchain", "list", "--quiet"]))?;
-        let mut names: Vec<&str> =
-            list.lines().filter_map(|l| l.split_whitespace().next()).collect();
-        names.sort_by_key(|name| !name.starts_with("nightly"));
         let home = env::var_os("RUSTUP_HOME").map(PathBuf::from);
-        let home = home.or_else(|| Some(env::home_dir()?.join(".rustup")))?;
-        let has_source = |name: &&&str| {
-            home.join("toolchains").join(name).join("lib/rustlib/src/rust/library/core").is_dir()
+        let toolchains =
+            home.or_else(|| Some(env::home_dir()?.join(".rustup")))?.join("toolchains");
+        let has_source =
+            |name: &&str| toolchains.join(name).join("lib/rustlib/src/rust/library/core").is_dir();
+        let too_new = |name: &&str| {
+            let rustc = toolchains.join(name).join("bin/rustc");
+            llvm_of(&rustc).is_none_or(|version| version > LLVM)
         };
-        let name = names.iter().find(has_source)?;
+        let names = list.lines().filter_map(|line| line.split_whitespace().next());
+        let name = names.filter(has_source).min_by_key(too_new)?;
         Some(Self {
             name: format!("rustup toolchain {name}"),
             cargo,
             rustc: None,
-            rustup: Some((*name).to_string()),
+            rustup: Some(name.to_string()),
             build_std: true,
             linker: PathBuf::new(),
         })
@@ -209,12 +213,14 @@ impl Missing {
             None
         };
         if let Some(why) = refusal {
+            let by_hand: String =
+                steps.iter().map(|step| format!("    {}\n", step.text())).collect();
             bail!(
-                "the kernel half cannot be built: {} is missing, and {why}.\nRun\n\n{}\nor, with \
-                 rustup:\n\n    rustup toolchain install nightly --component rust-src\n    cargo \
-                 install --locked bpf-linker@{BPF_LINKER}\n",
-                self.text(),
-                steps.iter().map(|step| format!("    {}\n", step.text())).collect::<String>()
+                "the kernel half cannot be built: {} is missing, and {why}.\nRun\n\n{by_hand}\nA \
+                 rustup toolchain can take the place of Debian's rustc-web; its LLVM must be {LLVM} or \
+                 older:\n\n    rustup toolchain install {RUSTUP} --profile minimal --component \
+                 rust-src",
+                self.text()
             );
         }
         eprintln!("The kernel half needs {}, which is missing. Installing it:", self.text());
@@ -253,6 +259,13 @@ impl Step {
         command.env("PATH", path_with(Some(llvm().into())));
         command
     }
+}
+
+/// The major version of a compiler's LLVM.
+fn llvm_of(rustc: &Path) -> Option<u32> {
+    let text = output(Command::new(rustc).arg("-vV"))?;
+    let version = text.lines().find_map(|line| line.strip_prefix("LLVM version: "))?;
+    version.split('.').next()?.parse().ok()
 }
 
 /// Where Debian keeps the tools of its LLVM.
