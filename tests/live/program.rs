@@ -7,9 +7,9 @@ use super::reference::{Judgement, Kind};
 use super::traffic::{self, Random};
 
 /// Frames for each hook in the long comparison.
-const FRAMES: usize = 600_000;
+const FRAMES: usize = 500_000;
 /// Tables each of them meets.
-const TABLES: usize = 60;
+const TABLES: usize = 50;
 
 /// A table in which about half of what the frames carry is wanted.
 fn table(random: &mut Random) -> Box<FilterTable> {

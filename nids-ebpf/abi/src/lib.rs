@@ -91,9 +91,11 @@ pub struct RecordHeader {
     pub vlan_tci: u16,
     /// Offset of the IP header. 0 where none was found.
     pub l3_offset: u16,
-    /// Offset of the transport header. 0 where none was found.
+    /// Offset of the transport header. 0 where none was found, in fragments, and where the headers could
+    /// not be followed.
     pub l4_offset: u16,
-    /// IP protocol behind the extension headers.
+    /// IP protocol behind the extension headers; in a fragment what it says of itself; where the headers
+    /// could not be followed, the last that was read.
     pub ip_proto: u8,
     /// `FLAG_*`.
     pub flags: u8,
@@ -127,8 +129,9 @@ pub struct Control {
     pub running: u32,
 }
 
-/// One slot of the interface table. `port` is valid when `ifindex` is the one looked for; slot 0 of
-/// the probe sequence is `(ifindex * 2 + egress) % PORT_SLOTS`.
+/// One slot of the interface table. `port` is valid when `ifindex` and `egress` are those looked for.
+/// The probe sequence begins at slot `(ifindex * 2 + egress) % PORT_SLOTS` and goes up by one; empty
+/// slots do not end it.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PortSlot {
@@ -149,7 +152,9 @@ const _: () = assert!(core::mem::size_of::<PortSlot>() == 8);
 pub const LEVEL_NONE: u8 = 0;
 /// TCP segments with SYN, FIN or RST (for UDP: nothing).
 pub const LEVEL_CONTROL: u8 = 1;
-/// The above, and every segment or datagram with at least one byte of payload.
+/// The above, and every segment or datagram with at least one byte of payload: the IP header's length
+/// goes beyond the transport header. Padding behind the datagram is none. An IP length of 0, as the
+/// kernel leaves in large GSO frames, stands for the rest of the frame.
 pub const LEVEL_PAYLOAD: u8 = 2;
 /// Everything.
 pub const LEVEL_ALL: u8 = 3;
@@ -170,16 +175,21 @@ pub const UDP_DST: u8 = 6;
 pub struct FilterTable {
     /// Four levels of two bits for each port, at [`TCP_SRC`], [`TCP_DST`], [`UDP_SRC`], [`UDP_DST`].
     pub ports: [u8; 65_536],
-    /// ICMP by type.
+    /// ICMP in IPv4, by type.
     pub icmp4: [u8; 256],
-    /// ICMPv6 by type.
+    /// ICMPv6 in IPv6, by type.
     pub icmp6: [u8; 256],
-    /// Other protocols by IP protocol number. Entries 6 and 17 count for nothing.
+    /// Other protocols by IP protocol number, behind IPv6's extension headers. ICMP in IPv6 (1) and
+    /// ICMPv6 in IPv4 (58) count as such. Entries 6 and 17 count for nothing.
     pub ip_proto: [u8; 256],
-    /// IP fragments, first ones too: their ports cannot be judged apart from the rest.
+    /// IP fragments, first ones too: their ports cannot be judged apart from the rest. An IPv6 fragment
+    /// header on a whole datagram makes no fragment.
     pub fragments: u8,
-    /// Frames whose header the program cannot follow to the end: truncated, malformed, more than
-    /// [`MAX_VLAN_TAGS`] tags, MPLS, PPPoE, provider backbone, too many extension headers.
+    /// Frames whose headers the program cannot follow to the end of the transport's: more than
+    /// [`MAX_VLAN_TAGS`] tags; 802.3 length instead of an EtherType (LLC); tunnels below IP (MPLS, PPPoE
+    /// sessions, provider backbone, MACsec, NSH and the like); a version or header length that cannot
+    /// be; more than [`MAX_EXTENSION_HEADERS`]; and any header that ends behind the frame or behind the
+    /// length that the IP header gives. A frame that ends in its payload is judged as if whole.
     pub unjudged: u8,
     /// Frames that carry no IP at all: ARP, LLDP and so on.
     pub non_ip: u8,
@@ -309,7 +319,8 @@ pub const fn endpoint_hash(seed: u64, address: [u32; 4], port: u16) -> u64 {
 }
 
 /// Hash that both directions of a flow share, and that nobody can aim at one worker without the seed.
-/// Fragments are hashed with both ports 0, so that all of one datagram meet.
+/// Fragments are hashed with both ports 0, those of IPv6 also with protocol 44 (they need not agree on
+/// theirs), so that all of one datagram meet. What has no ports or could not be judged has ports 0.
 #[inline(always)]
 pub const fn flow_hash(seed: u64, a: u64, b: u64, ip_proto: u8) -> u32 {
     let hash = mix(a.wrapping_add(b) ^ seed.rotate_left(32) ^ ip_proto as u64) as u32;
