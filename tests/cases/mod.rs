@@ -1,4 +1,5 @@
 //! Stages on data made here, without the kernel.
 
+mod corpus;
 mod output;
 mod output_follow;

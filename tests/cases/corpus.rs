@@ -1,0 +1,37 @@
+//! The seeds of the fuzz targets, and what fuzzing found, run through the same checks on stable.
+
+use std::fs;
+use std::path::Path;
+
+#[path = "../../nids-user/fuzz/checks/decode.rs"]
+mod decode;
+#[path = "../../nids-user/fuzz/checks/pcap_file.rs"]
+mod pcap_file;
+
+fn replay(target: &str, check: fn(&[u8])) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
+    let mut seeds = 0;
+    for entry in fs::read_dir(&folder).unwrap() {
+        let seed = fs::read(entry.unwrap().path()).unwrap();
+        seeds += 1;
+        check(&seed);
+        // Each seed cut off at every place, and with each byte turned around.
+        for at in 0..seed.len() {
+            check(&seed[..at]);
+            let mut changed = seed.clone();
+            changed[at] = !changed[at];
+            check(&changed);
+        }
+    }
+    assert!(seeds > 5, "{} has only {seeds} seeds", folder.display());
+}
+
+#[test]
+fn decode_seeds() {
+    replay("decode", decode::check);
+}
+
+#[test]
+fn pcap_file_seeds() {
+    replay("pcap_file", pcap_file::check);
+}
