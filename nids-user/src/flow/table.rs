@@ -147,7 +147,7 @@ impl FlowTable {
     ///
     /// A TCP segment with a bad checksum is counted but does not change the state, as no host takes it.
     pub fn track(&mut self, packet: &Packet<'_>) -> Option<FlowView> {
-        self.expire(packet.frame.time);
+        self.expire(packet.frame.time, EXPIRE_BUDGET);
         let Some(Oriented { key, from_second }) = Oriented::of(packet, self.use_vlan) else {
             self.counters.untracked += 1;
             return None;
@@ -217,10 +217,11 @@ impl FlowTable {
         Some(view)
     }
 
-    /// Ends flows whose time has run out by `now`; some of them, where there are very many.
-    pub fn expire(&mut self, now: Timestamp) {
+    /// Ends flows whose time has run out by `now`; not all where there are very many: it looks at
+    /// `budget` flows.
+    pub fn expire(&mut self, now: Timestamp, budget: usize) {
         self.now = self.now.max(now);
-        for _ in 0..EXPIRE_BUDGET {
+        for _ in 0..budget {
             let Some(index) = self.wheel.due(self.now.0 / NANOSECONDS) else { return };
             let Some(flow) = self.flows.get(index as usize) else { return };
             if flow.deadline(&self.timeouts) <= self.now.0 {

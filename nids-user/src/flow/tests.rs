@@ -243,10 +243,10 @@ fn timeouts_by_state() {
     let mut bench = Bench::new();
     bench.up(S, 100, 0, b"");
     bench.time += 59 * SECOND;
-    bench.table.expire(Timestamp(bench.time));
+    bench.table.expire(Timestamp(bench.time), 32);
     assert_eq!(bench.table.counters().active, 1);
     bench.time += SECOND;
-    bench.table.expire(Timestamp(bench.time));
+    bench.table.expire(Timestamp(bench.time), 32);
     assert_eq!(bench.table.counters().timed_out_new, 1);
 
     let id = bench.handshake();
@@ -257,12 +257,12 @@ fn timeouts_by_state() {
     }
     bench.up(R | A, 101, 501, b"");
     bench.time += 60 * SECOND;
-    bench.table.expire(Timestamp(bench.time));
+    bench.table.expire(Timestamp(bench.time), 32);
     assert_eq!(bench.table.counters().timed_out_closed, 1);
 
     bench.handshake();
     bench.time += 600 * SECOND;
-    bench.table.expire(Timestamp(bench.time));
+    bench.table.expire(Timestamp(bench.time), 32);
     assert_eq!(bench.table.counters().timed_out_established, 1);
     assert_eq!(bench.table.counters().active, 0);
     bench.balanced();
@@ -367,7 +367,7 @@ proptest! {
         }
         bench.time += 3000 * SECOND;
         for _ in 0..20 {
-            bench.table.expire(Timestamp(bench.time));
+            bench.table.expire(Timestamp(bench.time), 32);
         }
         prop_assert_eq!(bench.table.counters().active, 0);
         bench.balanced();
