@@ -21,4 +21,5 @@ pub mod flow;
 pub mod output;
 pub mod rule;
 pub mod runtime;
+pub mod suggest;
 pub mod telemetry;

@@ -1,6 +1,7 @@
 //! The table of settings: each key with what it does, or with what is missing for it.
 
-use super::{ChecksumChecks, SettingError, Settings, suggest, value};
+use super::{ChecksumChecks, SettingError, Settings, value};
+use crate::suggest;
 
 /// What setting a key does.
 enum Effect {

@@ -5,7 +5,6 @@
 //! that nobody believes it works.
 
 mod key;
-mod suggest;
 mod value;
 
 use std::fmt;

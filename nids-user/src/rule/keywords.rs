@@ -3,6 +3,7 @@
 
 use super::ast::{Rule, RuleOption};
 use super::diagnostic::{ReasonKind, Refusal};
+use crate::suggest::nearest;
 
 /// Set of dialects that know a keyword.
 pub type Dialects = u8;
@@ -21,8 +22,7 @@ pub fn dialects(name: &str) -> Option<Dialects> {
 
 /// The keyword nearest to `name`, for "did you mean".
 pub fn suggestion(name: &str) -> Option<&'static str> {
-    let names: Vec<&'static str> = KEYWORDS.iter().map(|(keyword, _)| *keyword).collect();
-    nearest(name, &names)
+    nearest(name, KEYWORDS.iter().map(|(keyword, _)| *keyword))
 }
 
 /// Refuses the keyword of an option that is not honoured: unknown to all, or not supported yet.
@@ -41,42 +41,6 @@ pub fn refuse(rule: &Rule, option: &RuleOption) -> Refusal {
             refusal
         }
     }
-}
-
-/// The candidate nearest to `word` by edit distance, where it is near enough to be meant.
-pub fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
-    let word: Vec<char> = word.chars().take(64).flat_map(char::to_lowercase).collect();
-    let limit = match word.len() {
-        0..=2 => 1,
-        3..=5 => 2,
-        _ => 3,
-    };
-    candidates
-        .iter()
-        .filter(|candidate| candidate.len().abs_diff(word.len()) <= limit)
-        .map(|candidate| (distance(&word, candidate), *candidate))
-        .filter(|(far, candidate)| *far <= limit && *far < candidate.len().max(2))
-        .min()
-        .map(|(_, candidate)| candidate)
-}
-
-/// Edits (insert, delete, replace, swap of neighbours) from `word` to `other`, regardless of case.
-fn distance(word: &[char], other: &str) -> usize {
-    let other: Vec<char> = other.chars().flat_map(char::to_lowercase).collect();
-    let mut before: Vec<usize> = Vec::new();
-    let mut above: Vec<usize> = (0..=other.len()).collect();
-    for (i, a) in word.iter().enumerate() {
-        let mut row = vec![i + 1];
-        for (j, b) in other.iter().enumerate() {
-            let mut best = (above[j] + usize::from(a != b)).min(above[j + 1] + 1).min(row[j] + 1);
-            if i > 0 && j > 0 && *a == other[j - 1] && word[i - 1] == *b {
-                best = best.min(before[j - 1] + 1);
-            }
-            row.push(best);
-        }
-        before = std::mem::replace(&mut above, row);
-    }
-    above[other.len()]
 }
 
 /// Every keyword, sorted.
@@ -167,6 +131,7 @@ const KEYWORDS: &[(&str, Dialects)] = &[
     ("email.x_mailer", SURICATA),
     ("enable", SNORT3),
     ("endswith", SURICATA),
+    ("engine-event", SURICATA),
     ("enip.attribute", SURICATA),
     ("enip.capabilities", SURICATA),
     ("enip.cip_attribute", SURICATA),
@@ -374,6 +339,7 @@ const KEYWORDS: &[(&str, Dialects)] = &[
     ("krb5_err_code", SURICATA),
     ("krb5_msg_type", SURICATA),
     ("krb5_sname", SURICATA),
+    ("l3_proto", SURICATA),
     ("ldap.request.attribute_type", SURICATA),
     ("ldap.request.dn", SURICATA),
     ("ldap.request.operation", SURICATA),
@@ -553,9 +519,12 @@ const KEYWORDS: &[(&str, Dialects)] = &[
     ("subslice", SURICATA),
     ("tag", SURICATA | SNORT2 | SNORT3),
     ("target", SURICATA | SNORT3),
+    ("tcp.ack", SURICATA),
     ("tcp.flags", SURICATA),
     ("tcp.hdr", SURICATA),
     ("tcp.mss", SURICATA),
+    ("tcp.seq", SURICATA),
+    ("tcp.window", SURICATA),
     ("tcp.wscale", SURICATA),
     ("tcpv4-csum", SURICATA),
     ("tcpv6-csum", SURICATA),
@@ -592,6 +561,7 @@ const KEYWORDS: &[(&str, Dialects)] = &[
     ("tls_cert_subject", SURICATA),
     ("tls_cert_valid", SURICATA),
     ("tls_sni", SURICATA),
+    ("tls_store", SURICATA),
     ("to_lowercase", SURICATA),
     ("to_md5", SURICATA),
     ("to_sha1", SURICATA),

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use super::ast::{Action, Endpoints, GroupExpr, Header, RawValue, Rule, RuleOption, Span, Spanned};
 use super::diagnostic::{ReasonKind, Refusal};
-use super::keywords::nearest;
 use super::lexer::{self, Kind, line_joint, option_end, skip_blank};
+use crate::suggest::nearest;
 
 /// Bytes a rule may have. Suricata takes 8 KiB; IP lists made by tools reach more.
 pub const MAX_RULE: usize = 64 * 1024;
@@ -196,7 +196,7 @@ impl<'a> Parser<'a> {
                     "log",
                 ];
                 let fault = Fault::new(word.span, format!("no rule begins with `{}`", word.node));
-                return Err(match nearest(other, &honoured) {
+                return Err(match nearest(other, honoured.into_iter()) {
                     Some(near) => fault.help(format!("did you mean `{near}`?")),
                     None => {
                         fault.help("a rule begins with an action: alert, pass, drop, reject, log")

@@ -14,9 +14,9 @@ use super::address::{AddressSet, Families};
 use super::ast::{GroupExpr, Rule, Span, Spanned};
 use super::diagnostic::{ReasonKind, Refusal};
 use super::interval::{self, Ranges};
-use super::keywords::nearest;
 use super::parser;
 use super::port::PortSet;
+use crate::suggest::nearest;
 
 /// Variables that may stand inside one another.
 const MAX_DEPTH: usize = 32;
@@ -98,21 +98,6 @@ impl Variables {
         self.addresses = Mutex::default();
         self.ports = Mutex::default();
         Ok(())
-    }
-
-    /// Sets a variable by the name of Suricata's setting, `vars.address-groups.NAME` or
-    /// `vars.port-groups.NAME`, or by its bare upper-case name. `None`: `key` is no such setting.
-    pub fn set_by_key(&mut self, key: &str, value: &str) -> Option<Result<(), String>> {
-        let bare = || {
-            let upper = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
-            (key.starts_with(|c: char| c.is_ascii_uppercase()) && key.chars().all(upper))
-                .then_some(key)
-        };
-        let name = key
-            .strip_prefix("vars.address-groups.")
-            .or_else(|| key.strip_prefix("vars.port-groups."))
-            .or_else(bare)?;
-        Some(self.set(name, value))
     }
 
     /// The addresses that `group`, in the header of `rule`, stands for.
@@ -246,10 +231,10 @@ impl<'a> Walk<'a> {
         let at = name.span;
         let Some(value) = self.variables.values.get(&name.node) else {
             let reason = format!("the variable `${}` is not defined", name.node);
-            let known: Vec<&str> = self.variables.values.keys().map(String::as_str).collect();
-            let help = match nearest(&name.node, &known) {
+            let known = self.variables.values.keys().map(String::as_str);
+            let help = match nearest(&name.node, known) {
                 Some(near) => format!("did you mean `${near}`?"),
-                None => format!("define it, for example with --set {}=VALUE", name.node),
+                None => format!("define it: --set vars.{}.{}=VALUE", M::SETTING, name.node),
             };
             let problem = Problem::new(at, ReasonKind::UndefinedVariable, reason);
             return Err(Problem { help: Some(help), ..problem });
@@ -275,6 +260,8 @@ fn add_item<M: Members>(item: &Spanned<String>, side: &mut M) -> Result<(), Prob
 trait Members: Default {
     /// What a bad group of these is refused as.
     const KIND: ReasonKind;
+    /// Where their variables stand among the settings.
+    const SETTING: &str;
     fn add_any(&mut self);
     fn add_item(&mut self, item: &str) -> Result<(), String>;
     fn add(&mut self, other: Self);
@@ -288,6 +275,7 @@ trait Members: Default {
 
 impl Members for Families {
     const KIND: ReasonKind = ReasonKind::Address;
+    const SETTING: &str = "address-groups";
 
     fn add_any(&mut self) {
         self.v4.extend(interval::everything::<u32>());
@@ -344,6 +332,7 @@ impl<T: interval::Bound> OneFamily for Ranges<T> {
 
 impl Members for Ranges<u16> {
     const KIND: ReasonKind = ReasonKind::Port;
+    const SETTING: &str = "port-groups";
 
     fn add_any(&mut self) {
         self.push((0, u16::MAX));
@@ -580,12 +569,8 @@ mod tests {
         let mut variables = Variables::default();
         assert!(addresses(&variables, "$HOME_NET").unwrap().contains([10, 0, 0, 1].into()));
         variables.set("HOME_NET", "[2001:db8::/32, 192.0.2.1]").unwrap();
-        assert_eq!(
-            variables.set_by_key("vars.port-groups.MY_PORTS", "[1,$HTTP_PORTS]"),
-            Some(Ok(()))
-        );
-        assert_eq!(variables.set_by_key("HTTP_PORTS", "8080"), Some(Ok(())));
-        assert_eq!(variables.set_by_key("stream.midstream", "true"), None);
+        variables.set("MY_PORTS", "[1,$HTTP_PORTS]").unwrap();
+        variables.set("HTTP_PORTS", "8080").unwrap();
         assert!(variables.set("X", "[1").is_err());
         assert!(variables.set("", "1").is_err());
         let home = addresses(&variables, "$HOME_NET").unwrap();
