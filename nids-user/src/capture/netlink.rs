@@ -208,6 +208,7 @@ fn bad(what: &str) -> io::Error {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

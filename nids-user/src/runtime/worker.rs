@@ -35,8 +35,10 @@ struct Handle<P> {
     thread: JoinHandle<(P, RingCounters)>,
 }
 
+type Question<P> = dyn FnOnce(&mut P, &mut Rings) + Send;
+
 enum Job<P> {
-    Run(Box<dyn FnOnce(&mut P, &mut Rings) + Send>),
+    Run(Box<Question<P>>),
     Finish,
 }
 

@@ -423,8 +423,11 @@ fn check_rights() -> Result<(), CaptureError> {
     let has = |capability: u32| effective >> capability & 1 == 1;
     let missing: Vec<_> = NEEDED
         .into_iter()
-        // CAP_SYS_ADMIN stands for CAP_BPF and CAP_PERFMON.
-        .filter(|(capability, _)| !has(*capability) && !(*capability > 32 && has(ADMIN)))
+        .filter(|(capability, name)| {
+            // CAP_SYS_ADMIN stands for these two.
+            let implied = matches!(*name, "CAP_BPF" | "CAP_PERFMON") && has(ADMIN);
+            !has(*capability) && !implied
+        })
         .map(|(_, name)| name)
         .collect();
     if missing.is_empty() { Ok(()) } else { Err(CaptureError::NotPermitted { missing }) }
