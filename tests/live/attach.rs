@@ -127,7 +127,7 @@ fn a_mode_that_cannot_be_had_is_refused_with_the_way_out() {
         let missing = Settings::new(vec!["none0".into()]);
         let failure = Failure::from(refused(&missing));
         assert_eq!(failure.code, Code::Unavailable);
-        assert_eq!(failure.message, "there is no interface none0; present are: lo, s0");
+        assert_eq!(failure.message, "there is no interface none0; present are: lo, s0.");
         let failure = Failure::from(interface::default_route().unwrap_err());
         assert!(failure.message.contains("no default route"), "{failure}");
     });

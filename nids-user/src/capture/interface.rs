@@ -140,7 +140,7 @@ pub enum InterfaceError {
 
 impl From<InterfaceError> for Failure {
     fn from(error: InterfaceError) -> Self {
-        Self::new(Code::Unavailable, error.to_string())
+        Self::new(Code::Unavailable, format!("{error}."))
     }
 }
 

@@ -152,7 +152,7 @@ impl From<CaptureError> for Failure {
             CaptureError::Map { .. } | CaptureError::System { .. } => Code::Software,
             _ => Code::Unavailable,
         };
-        Self::new(code, error.to_string())
+        Self::new(code, format!("{error}."))
     }
 }
 

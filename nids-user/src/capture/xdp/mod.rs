@@ -410,8 +410,11 @@ fn duplicate(map: &MapData) -> Result<MapData, aya::maps::MapError> {
     MapData::from_fd(map.fd().as_fd().try_clone_to_owned()?)
 }
 
-/// Says all that is missing at once, instead of what the kernel would stumble over first.
-fn check_rights() -> Result<(), CaptureError> {
+/// Says all rights that are missing at once, instead of what the kernel would stumble over first.
+///
+/// # Errors
+/// [`CaptureError::NotPermitted`].
+pub fn check_rights() -> Result<(), CaptureError> {
     /// linux/capability.h
     const ADMIN: u32 = 21;
     const NEEDED: [(u32, &str); 3] = [(39, "CAP_BPF"), (12, "CAP_NET_ADMIN"), (38, "CAP_PERFMON")];
