@@ -30,6 +30,8 @@ const TARGET: &str = "bpfel-unknown-none";
 
 /// Arguments of `build-ebpf`.
 #[derive(clap::Args, Clone, Copy, Default)]
+// Part of the arguments of other subcommands, where a second group named `Args` would clash.
+#[group(skip)]
 pub struct Args {
     /// Install nothing: where tools are missing, say which and stop
     #[arg(long)]
