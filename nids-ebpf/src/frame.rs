@@ -158,6 +158,7 @@ impl<const EGRESS: bool> Frame for Skb<EGRESS> {
         unsafe { (*self.0).ifindex }
     }
     #[inline(always)]
+    #[allow(clippy::misnamed_getters, reason = "the kernel's wire_len is set for queueing only")]
     fn wire_len(&self) -> u32 {
         // SAFETY: as above.
         unsafe { (*self.0).len }

@@ -60,9 +60,8 @@ struct Counters(*mut [u64; COUNTER_SLOTS]);
 impl Counters {
     #[inline(always)]
     fn add(&self, counter: Reason, amount: u64) {
-        // SAFETY: the pointer is to a value of the map, and no other processor writes to it. The
-        // programs that share it (XDP and tc of one capture port never do) run with preemption of
-        // their kind off.
+        // SAFETY: this processor's own value of the map. A capture port belongs to one hook, and the
+        // kernel runs no hook's program in the middle of another run of it.
         unsafe { (*self.0)[counter as usize % COUNTER_SLOTS] += amount }
     }
 }

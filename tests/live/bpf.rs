@@ -7,8 +7,10 @@ use std::fs;
 use std::os::fd::{AsRawFd, RawFd};
 
 use aya::maps::{Array, ArrayOfMaps, Map, MapData, PerCpuArray, RingBuf};
+use aya::programs::tc::SchedClassifierLink;
 use aya::programs::{
-    Program, ProgramError, SchedClassifier, TestRun, TestRunOptions, TestRunResult, Xdp,
+    Program, ProgramError, SchedClassifier, TcAttachType, TestRun, TestRunOptions, TestRunResult,
+    Xdp,
 };
 use aya::{Ebpf, EbpfLoader, Pod};
 use nids_abi::{COUNTERS, Control, FilterTable, PortSlot, Reason, RecordHeader};
@@ -158,7 +160,11 @@ impl Kernel {
 
     /// Makes the loopback interface known (or not) at this place of the probe sequence.
     pub fn set_slot(&mut self, hook: Hook, probe: u32, known: bool) {
-        let ifindex = nix::net::if_::if_nametoindex("lo").expect("every namespace has one");
+        self.set_slot_of(hook, "lo", probe, known);
+    }
+
+    fn set_slot_of(&mut self, hook: Hook, interface: &str, probe: u32, known: bool) {
+        let ifindex = nix::net::if_::if_nametoindex(interface).expect("it is there");
         let egress = u16::from(hook.is_egress());
         let slot = (ifindex * 2 + u32::from(egress) + probe) % nids_abi::PORT_SLOTS as u32;
         let value = match known {
@@ -167,6 +173,17 @@ impl Kernel {
         };
         let mut map: Array<_, Plain<PortSlot>> = typed(self.ebpf.map_mut(nids_abi::MAP_PORTS));
         map.set(slot, Plain(value), 0).expect("in range");
+    }
+
+    /// Attaches a tc program to an interface of the calling thread's namespace, until the link is
+    /// dropped.
+    pub fn attach(&mut self, hook: Hook, interface: &str) -> SchedClassifierLink {
+        self.set_slot_of(hook, interface, 0, true);
+        let side = if hook.is_egress() { TcAttachType::Egress } else { TcAttachType::Ingress };
+        let program = self.ebpf.program_mut(hook.program()).expect("in the object");
+        let program = classifier(program);
+        let link = program.attach(interface, side).expect("tcx takes it");
+        program.take_link(link).expect("just attached")
     }
 
     /// Asks for a wake-up at the next record of every ring, or takes that back.
@@ -219,23 +236,28 @@ impl Kernel {
         options.data_in = Some(frame);
         options.ctx_in = context;
         let verdict = self.execute(hook, options).ok().map(|result| result.return_value);
-        let after = self.counters(hook);
-        let moved = |counter: usize| after[counter] - before[counter];
-        let seen = moved(Reason::Seen as usize);
         let Some(verdict) = verdict else {
-            assert_eq!(seen, 0, "refused, and yet the program ran");
+            assert_eq!(self.counters(hook), before, "refused, and yet the program ran");
             return None;
         };
-        assert_eq!(seen, 1, "seen");
-        assert_eq!(moved(Reason::SeenBytes as usize), frame.len() as u64, "bytes seen");
-        let mut reasons = REASONS.into_iter().filter(|reason| moved(*reason as usize) != 0);
-        let reason = reasons.next().expect("one reason moved");
-        assert_eq!(reasons.next(), None, "and no other");
-        assert_eq!(moved(reason as usize), 1, "once");
+        let bytes = Reason::SeenBytes as usize;
+        assert_eq!(self.counters(hook)[bytes] - before[bytes], frame.len() as u64, "bytes seen");
+        let reason = self.reason_moved(hook, &before);
         let mut records = self.drain();
         let record = records.pop();
         assert!(records.is_empty(), "one frame, one record");
         Some(Outcome { reason, verdict, record })
+    }
+
+    /// The one counter that moved beside [`Reason::Seen`], which moved by one, since `before`.
+    pub fn reason_moved(&self, hook: Hook, before: &[u64; COUNTERS]) -> Reason {
+        let after = self.counters(hook);
+        let moved = |reason: Reason| after[reason as usize] - before[reason as usize];
+        assert_eq!(moved(Reason::Seen), 1, "seen");
+        let mut reasons = REASONS.into_iter().filter(|reason| moved(*reason) != 0);
+        let reason = reasons.next().expect("one reason moved");
+        assert_eq!((moved(reason), reasons.next()), (1, None), "once, and no other");
+        reason
     }
 
     /// As [`Self::run`] through [`Hook::XdpFrags`], with only the first `linear` bytes of the frame where
@@ -282,6 +304,7 @@ impl Kernel {
     }
 
     /// Hands the rings over, for a consumer of one's own.
+    #[allow(dead_code, reason = "shared by path: the benchmark uses it")]
     pub fn take_rings(&mut self) -> Vec<RingBuf<MapData>> {
         self.rings.drain(..).map(|(_, ring)| ring).collect()
     }

@@ -15,6 +15,7 @@ pub mod netns;
 mod program;
 mod reference;
 pub mod service;
+mod split;
 mod traffic;
 pub mod vlan;
 

@@ -12,7 +12,7 @@ const FRAMES: usize = 500_000;
 const TABLES: usize = 50;
 
 /// A table in which about half of what the frames carry is wanted.
-fn table(random: &mut Random) -> Box<FilterTable> {
+pub fn table(random: &mut Random) -> Box<FilterTable> {
     let mut table = Box::new(FilterTable::EMPTY);
     let sparse = random.one_in(2);
     for level in table.ports.iter_mut() {
@@ -87,7 +87,8 @@ fn compare(
     Ok(judgement)
 }
 
-fn check(
+/// [`compare`], with a panic that shows the frame.
+pub fn check(
     globals: &Globals,
     hook: Hook,
     table: &FilterTable,
