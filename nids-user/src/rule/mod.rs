@@ -5,10 +5,15 @@
 
 pub mod address;
 pub mod ast;
+pub mod classification;
+pub mod config_line;
 pub mod diagnostic;
+pub mod duplicate;
 mod interval;
 pub mod keywords;
 pub mod lexer;
+pub mod load;
 pub mod parser;
 pub mod port;
+pub mod reference;
 pub mod variables;
