@@ -18,6 +18,7 @@ pub mod config;
 pub mod decode;
 pub mod detect;
 pub mod flow;
+pub mod monitor;
 pub mod output;
 pub mod rule;
 pub mod runtime;

@@ -1,5 +1,6 @@
 //! Stages on data made here, without the kernel.
 
 mod corpus;
+mod monitor_filter;
 mod output;
 mod output_follow;

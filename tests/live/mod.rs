@@ -13,7 +13,7 @@ mod leftover;
 pub mod netns;
 
 mod program;
-mod reference;
+pub mod reference;
 pub mod service;
 mod split;
 mod traffic;

@@ -4,6 +4,7 @@
 pub mod alerts;
 pub mod exit;
 pub mod interrupt;
+pub mod monitor;
 pub mod stdout;
 
 use std::io::Write;
@@ -23,12 +24,14 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Alerts(alerts::Args),
+    Monitor(monitor::Args),
 }
 
 /// Parses the command line and runs the subcommand.
 pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Alerts(args) => alerts::run(args),
+        Command::Monitor(args) => monitor::run(args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -42,7 +42,7 @@ impl Eve {
         }
         if let Some(interface) = &alert.interface {
             out.extend_from_slice(b",\"in_iface\":");
-            string(out, interface);
+            field::string(out, interface);
         }
         if alert.pcap_number != 0 {
             put(out, format_args!(",\"pcap_cnt\":{}", alert.pcap_number));
@@ -141,9 +141,9 @@ fn alert_object(out: &mut Vec<u8>, rule: &RuleInfo) {
             rule.gid, rule.sid, rule.rev
         ),
     );
-    string(out, &rule.message);
+    field::string(out, &rule.message);
     out.extend_from_slice(b",\"category\":");
-    string(out, &rule.category);
+    field::string(out, &rule.category);
     put(out, format_args!(",\"severity\":{}", rule.priority));
     if !rule.references.is_empty() {
         out.extend_from_slice(b",\"references\":[");
@@ -162,7 +162,7 @@ fn metadata(out: &mut Vec<u8>, pairs: &[(String, String)]) {
     for (i, group) in newest_first.chunk_by(|a, b| a.0 == b.0).enumerate() {
         out.extend_from_slice(if i == 0 { b",\"metadata\":{" } else { b"," });
         if let [(_, key, _), ..] = group {
-            string(out, key);
+            field::string(out, key);
         }
         out.extend_from_slice(b":[");
         list(out, group.iter().map(|(_, _, value)| value.as_str()));
@@ -178,26 +178,7 @@ fn list<'a>(out: &mut Vec<u8>, items: impl Iterator<Item = &'a str>) {
         if i > 0 {
             out.push(b',');
         }
-        string(out, item);
+        field::string(out, item);
     }
     out.push(b']');
-}
-
-/// A JSON string (RFC 8259, section 7), escaped as Suricata does: DEL too, the slash not.
-fn string(out: &mut Vec<u8>, text: &str) {
-    out.push(b'"');
-    for byte in text.bytes() {
-        match byte {
-            b'"' => out.extend_from_slice(b"\\\""),
-            b'\\' => out.extend_from_slice(b"\\\\"),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            b'\r' => out.extend_from_slice(b"\\r"),
-            b'\t' => out.extend_from_slice(b"\\t"),
-            0x08 => out.extend_from_slice(b"\\b"),
-            0x0c => out.extend_from_slice(b"\\f"),
-            0..=0x1f | 0x7f => put(out, format_args!("\\u{byte:04x}")),
-            _ => out.push(byte),
-        }
-    }
-    out.push(b'"');
 }

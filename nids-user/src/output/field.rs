@@ -7,7 +7,7 @@ use crate::capture::Timestamp;
 
 /// Seconds as a calendar, remembered: alerts come in bursts of the same second.
 #[derive(Debug)]
-pub(super) struct Calendar {
+pub(crate) struct Calendar {
     pattern: &'static str,
     second: u64,
     text: String,
@@ -15,20 +15,22 @@ pub(super) struct Calendar {
 
 impl Calendar {
     /// `2026-11-24T02:03:04`
-    pub(super) const ISO: &'static str = "%Y-%m-%dT%H:%M:%S";
+    pub(crate) const ISO: &'static str = "%Y-%m-%dT%H:%M:%S";
+    /// `02:03:04`
+    pub(crate) const CLOCK: &'static str = "%H:%M:%S";
     /// `2026-11-24 02:03:04`
-    pub(super) const PLAIN: &'static str = "%Y-%m-%d %H:%M:%S";
+    pub(crate) const PLAIN: &'static str = "%Y-%m-%d %H:%M:%S";
     /// `11/24/2026-02:03:04`
-    pub(super) const FAST: &'static str = "%m/%d/%Y-%H:%M:%S";
+    pub(crate) const FAST: &'static str = "%m/%d/%Y-%H:%M:%S";
 
     /// With a pattern of strftime(3). Always UTC: a log that is read elsewhere, or across a change of
     /// daylight saving time, must not be ambiguous.
-    pub(super) fn new(pattern: &'static str) -> Self {
+    pub(crate) fn new(pattern: &'static str) -> Self {
         Self { pattern, second: u64::MAX, text: String::new() }
     }
 
     /// Appends `time` with six digits of a second, cut and not rounded, as Suricata does.
-    pub(super) fn write(&mut self, out: &mut Vec<u8>, time: Timestamp) {
+    pub(crate) fn write(&mut self, out: &mut Vec<u8>, time: Timestamp) {
         let second = time.0 / 1_000_000_000;
         if second != self.second {
             // The largest u64 is a day in the year 2554: always in jiff's range.
@@ -41,12 +43,12 @@ impl Calendar {
 }
 
 /// Appends formatted text; a vector takes everything.
-pub(super) fn put(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
+pub(crate) fn put(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
     let _ = out.write_fmt(text);
 }
 
 /// Appends an address as Suricata writes it: IPv6 in full, eight groups of four digits.
-pub(super) fn address(out: &mut Vec<u8>, address: IpAddr) {
+pub(crate) fn address(out: &mut Vec<u8>, address: IpAddr) {
     match address {
         IpAddr::V4(v4) => put(out, format_args!("{v4}")),
         IpAddr::V6(v6) => {
@@ -59,7 +61,7 @@ pub(super) fn address(out: &mut Vec<u8>, address: IpAddr) {
 }
 
 /// Appends text that must stay on its line and must not steer a terminal. Tabs stay.
-pub(super) fn one_line(out: &mut Vec<u8>, text: &str) {
+pub(crate) fn one_line(out: &mut Vec<u8>, text: &str) {
     for c in text.chars() {
         if c != '\t' && c.is_control() {
             put(out, format_args!("\\x{:02x}", u32::from(c)));
@@ -67,6 +69,25 @@ pub(super) fn one_line(out: &mut Vec<u8>, text: &str) {
             out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
         }
     }
+}
+
+/// A JSON string (RFC 8259, section 7), escaped as Suricata does: DEL too, the slash not.
+pub(crate) fn string(out: &mut Vec<u8>, text: &str) {
+    out.push(b'"');
+    for byte in text.bytes() {
+        match byte {
+            b'"' => out.extend_from_slice(b"\\\""),
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            0x08 => out.extend_from_slice(b"\\b"),
+            0x0c => out.extend_from_slice(b"\\f"),
+            0..=0x1f | 0x7f => put(out, format_args!("\\u{byte:04x}")),
+            _ => out.push(byte),
+        }
+    }
+    out.push(b'"');
 }
 
 /// The name of an IP protocol in Suricata's spelling; `None` above 143 (IANA, Assigned Internet
@@ -135,6 +156,12 @@ mod tests {
         assert_eq!(protocol_name(132), Some("SCTP"));
         assert_eq!(protocol_name(143), Some("Ethernet"));
         assert_eq!(protocol_name(144), None);
+    }
+
+    #[test]
+    fn json_strings() {
+        let text = written(|out| string(out, "\"\\/\n\t\u{8}\u{1}\u{7f}é\u{1f600}"));
+        assert_eq!(text, "\"\\\"\\\\/\\n\\t\\b\\u0001\\u007fé\u{1f600}\"");
     }
 
     #[test]
