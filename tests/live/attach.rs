@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use nids::capture::Direction;
 use nids::capture::interface;
+use nids::capture::ring::Until;
 use nids::capture::xdp::{Capture, CaptureError, DirectionChoice, Mode, ModeChoice, Settings};
 use nids::cli::exit::{Code, Failure};
-use nids_abi::Reason;
+use nids_abi::{FilterTable, Reason};
 
 use super::flood;
 use super::leftover::{self, BpfFs};
@@ -66,6 +67,45 @@ fn each_mode_sees_the_traffic_and_leaves_nothing() {
             // Nothing is in the way of the next one.
             drop(open(&settings(choice)).unwrap());
         });
+    }
+}
+
+/// Lengths of the frames that come through, captured and on the wire.
+fn lengths(bed: &Bed, settings: &Settings, frame: &[u8]) -> Vec<(usize, u32)> {
+    bed.server.within(|| {
+        let (mut capture, mut rings) = Capture::open(settings).unwrap();
+        capture.set_filter(0, &FilterTable::FULL).unwrap();
+        capture.start().unwrap();
+        let second = Duration::from_secs(1);
+        flood::send(&bed.client, CLIENT_IFACE, &[frame.to_vec()], 3, second).unwrap();
+        assert!(wait_until(LIMIT, || seen(&capture, 0) >= 3));
+        capture.stop().unwrap();
+        let mut found = Vec::new();
+        for rings in &mut rings {
+            rings.drain(Until::Time(u64::MAX - 1), &mut |frame, generation| {
+                assert_eq!((frame.port, generation), (0, 0));
+                found.push((frame.data.len(), frame.wire_len));
+            });
+        }
+        found
+    })
+}
+
+#[test]
+fn jumbo_frames_come_whole_and_snaplen_cuts_them() {
+    if !super::ready(&[]) {
+        return;
+    }
+    let bed = Bed::bare(false).unwrap();
+    for (side, iface) in [(&bed.client, CLIENT_IFACE), (&bed.server, SERVER_IFACE)] {
+        side.run("ip", &["link", "set", "dev", iface, "mtu", "9000"]).unwrap();
+    }
+    let frame = flood::udp(1, 2, 8000);
+    for mode in [ModeChoice::Driver, ModeChoice::Generic, ModeChoice::Tcx] {
+        let whole = (frame.len(), frame.len() as u32);
+        assert_eq!(lengths(&bed, &settings(mode), &frame), [whole; 3], "{mode:?}");
+        let cut = Settings { snaplen: 1000, ..settings(mode) };
+        assert_eq!(lengths(&bed, &cut, &frame), [(1000, whole.1); 3], "{mode:?}");
     }
 }
 

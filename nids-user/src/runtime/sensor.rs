@@ -51,6 +51,8 @@ pub struct Sensor<P: Inspection> {
     capture: Capture,
     workers: Workers<P>,
     outputs: Writer,
+    /// Indexes of interfaces that went away.
+    gone: Vec<u32>,
 }
 
 impl<P: Inspection> Sensor<P> {
@@ -75,7 +77,7 @@ impl<P: Inspection> Sensor<P> {
         let workers = workers
             .map_err(|error| Failure::new(Code::Software, format!("no worker starts: {error}.")))?;
         capture.start()?;
-        Ok(Self { capture, workers, outputs })
+        Ok(Self { capture, workers, outputs, gone: Vec::new() })
     }
 
     /// What is captured.
@@ -126,14 +128,19 @@ impl<P: Inspection> Sensor<P> {
     ///
     /// # Errors
     /// A worker has died, or the last interface is gone.
-    pub fn check(&self) -> Result<(), Failure> {
+    pub fn check(&mut self) -> Result<(), Failure> {
         if self.workers.any_dead() {
             return Err(Failure::new(Code::Software, "a worker has died; this is a bug in nids."));
         }
-        let gone = |name: &str| {
-            matches!(interface::find(name), Err(interface::InterfaceError::Missing { .. }))
-        };
-        if self.capture.ports().iter().all(|port| gone(&port.interface)) {
+        let present = interface::list()?;
+        for port in self.capture.ports() {
+            let is_there = present.iter().any(|interface| interface.index == port.index);
+            if !is_there && !self.gone.contains(&port.index) {
+                log::warn!("the interface {} is gone", port.interface);
+                self.gone.push(port.index);
+            }
+        }
+        if self.capture.ports().iter().all(|port| self.gone.contains(&port.index)) {
             let text = "there is no interface left to listen on.";
             return Err(Failure::new(Code::Unavailable, text));
         }

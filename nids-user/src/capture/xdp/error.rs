@@ -78,7 +78,7 @@ pub enum CaptureError {
     Interface(#[from] InterfaceError),
     /// Another nids is there.
     #[error(
-        "another nids is watching {interface} already: process {pid} ({command}); stop it first, or take over with --force"
+        "another nids is watching {interface} already: process {pid} ({command}); stop it first, use another --mode, or take over with --force"
     )]
     Running {
         /// Interface.

@@ -29,6 +29,7 @@ use nids_abi::{
 
 pub use self::attach::{Mode, ModeChoice};
 pub use self::error::CaptureError;
+pub use self::object::secret;
 
 use self::attach::Attachment;
 use self::object::{Globals, Maps, Wire, map_error};

@@ -55,8 +55,7 @@ pub(super) fn load(globals: Globals) -> Result<Ebpf, CaptureError> {
         Some(ABI_VERSION) => {}
         found => return Err(CaptureError::Abi { found }),
     }
-    let seed = seed()
-        .map_err(|source| CaptureError::System { what: "no randomness from the system", source })?;
+    let seed = secret()?;
     let (tap, debug) = (u8::from(globals.tap), u8::from(globals.debug));
     let mut loader = EbpfLoader::new();
     loader
@@ -77,14 +76,20 @@ fn version(bytes: &[u8]) -> Option<u32> {
     Some(u32::from_le_bytes(*data.first_chunk()?))
 }
 
-/// A secret, so that nobody can aim flows at one worker.
-fn seed() -> io::Result<u64> {
-    let mut seed = [0; 8];
+/// Fresh randomness, so that nobody outside can aim flows at one worker or one slot of a table.
+///
+/// # Errors
+/// The system has none.
+pub fn secret() -> Result<u64, CaptureError> {
+    let mut secret = [0; 8];
     // SAFETY: the buffer is as long as said. So few bytes come at once or not at all.
-    let got = unsafe { libc::getrandom(seed.as_mut_ptr().cast(), seed.len(), 0) };
+    let got = unsafe { libc::getrandom(secret.as_mut_ptr().cast(), secret.len(), 0) };
     match usize::try_from(got) {
-        Ok(8) => Ok(u64::from_ne_bytes(seed)),
-        _ => Err(io::Error::last_os_error()),
+        Ok(8) => Ok(u64::from_ne_bytes(secret)),
+        _ => Err(CaptureError::System {
+            what: "no randomness from the system",
+            source: io::Error::last_os_error(),
+        }),
     }
 }
 
