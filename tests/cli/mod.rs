@@ -1,3 +1,4 @@
 //! The command line: exit codes, texts, signals.
 
 mod alerts;
+mod monitor;

@@ -10,6 +10,7 @@ pub mod bpf;
 mod flood;
 mod handover;
 mod leftover;
+mod monitor;
 pub mod netns;
 
 mod program;
