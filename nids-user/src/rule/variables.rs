@@ -114,6 +114,24 @@ impl Variables {
         self.cached::<Ranges<u16>, _>(rule, group, &self.ports, PortSet::from_iter)
     }
 
+    /// Whether `group`, with the variables in it, names addresses by what they are not.
+    pub fn negates(&self, group: &GroupExpr) -> bool {
+        self.negates_within(group, MAX_DEPTH)
+    }
+
+    fn negates_within(&self, group: &GroupExpr, depth: usize) -> bool {
+        match group {
+            GroupExpr::Not(_) => true,
+            GroupExpr::Any | GroupExpr::Item(_) => false,
+            GroupExpr::List(members) => {
+                members.iter().any(|member| self.negates_within(&member.node, depth))
+            }
+            GroupExpr::Variable(name) => self.values.get(&name.node).is_some_and(|value| {
+                depth.checked_sub(1).is_some_and(|depth| self.negates_within(&value.node, depth))
+            }),
+        }
+    }
+
     fn cached<M: Members, S: Clone>(
         &self,
         rule: &Rule,

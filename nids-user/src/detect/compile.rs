@@ -1,0 +1,234 @@
+//! From syntax trees to one [`Ruleset`]: each rule is honoured in full or refused with the place.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::rule::address::AddressSet;
+use crate::rule::ast::{Action, Endpoints, Rule};
+use crate::rule::classification::Classifications;
+use crate::rule::diagnostic::{ReasonKind, Refusal};
+use crate::rule::port::PortSet;
+use crate::rule::reference::References;
+use crate::rule::variables::Variables;
+
+use super::Ruleset;
+use super::alert::RuleInfo;
+use super::chain::Chain;
+use super::keyword::value::Fault;
+use super::keyword::{self, Draft};
+use super::prefilter::fast_pattern;
+use super::protocol::{self, Protocol};
+use super::signature::Signature;
+
+/// What rules refer to.
+#[derive(Clone, Debug, Default)]
+pub struct Environment {
+    /// `$HOME_NET` and the like.
+    pub variables: Variables,
+    /// What `classtype` names.
+    pub classifications: Classifications,
+    /// What `reference` names.
+    pub references: References,
+}
+
+/// What came of the rules.
+#[derive(Debug)]
+pub struct Compiled {
+    /// The rules that are honoured.
+    pub ruleset: Ruleset,
+    /// The others, in the order of the rules.
+    pub refusals: Vec<Refusal>,
+}
+
+/// Compiles rules. Of those with the same `gid:sid` the one with the highest `rev` stays.
+pub fn compile(rules: &[Rule], environment: &Environment) -> Compiled {
+    let mut refusals = Vec::new();
+    let mut compiled: Vec<Option<(usize, Vec<Signature>)>> = Vec::with_capacity(rules.len());
+    let mut known: HashMap<(u32, u32), usize> = HashMap::with_capacity(rules.len());
+    for (number, rule) in rules.iter().enumerate() {
+        let signatures = match signatures(rule, environment) {
+            Ok(signatures) => signatures,
+            Err(fault) => {
+                refusals.push((number, refuse(rule, fault)));
+                continue;
+            }
+        };
+        let Some(info) = signatures.first().map(|signature| signature.info.clone()) else {
+            continue;
+        };
+        let slot = compiled.len();
+        let before = known.get(&(info.gid, info.sid)).copied();
+        let Some(before) = before.and_then(|slot| compiled.get_mut(slot)) else {
+            known.insert((info.gid, info.sid), slot);
+            compiled.push(Some((number, signatures)));
+            continue;
+        };
+        // One of the two must go.
+        let other = before.as_ref().and_then(|(number, signatures)| {
+            Some((*number, rules.get(*number)?, signatures.first()?.info.rev))
+        });
+        let Some((other_number, other_rule, other_rev)) = other else { continue };
+        if info.rev > other_rev {
+            refusals.push((other_number, superseded(other_rule, rule, info.rev)));
+            *before = Some((number, signatures));
+        } else {
+            refusals.push((number, superseded(rule, other_rule, other_rev)));
+        }
+    }
+    let mut signatures: Vec<Signature> =
+        compiled.into_iter().flatten().flat_map(|(_, signatures)| signatures).collect();
+    signatures.sort_by_key(|signature| order(&signature.info));
+    refusals.sort_by_key(|(number, _)| *number);
+    let refusals = refusals.into_iter().map(|(_, refusal)| refusal).collect();
+    Compiled { ruleset: Ruleset::new(signatures), refusals }
+}
+
+/// Order in which matches of one packet are told (Suricata's default `action-order`, then priority,
+/// then sid).
+fn order(info: &RuleInfo) -> (u8, u8, u32, u32) {
+    let action = match info.action {
+        Action::Pass => 0,
+        Action::Drop => 1,
+        Action::RejectSource | Action::RejectDestination | Action::RejectBoth => 2,
+        Action::Alert | Action::Log => 3,
+    };
+    (action, info.priority, info.sid, info.gid)
+}
+
+fn refuse(rule: &Rule, fault: Fault) -> Refusal {
+    Refusal { sid: keyword::sid(rule), ..fault.refuse(rule) }
+}
+
+fn superseded(rule: &Rule, by: &Rule, by_rev: u32) -> Refusal {
+    let place = rule
+        .options
+        .iter()
+        .find(|option| option.name.node == "sid")
+        .map_or(rule.header.action.span, |option| option.name.span);
+    let reason = format!(
+        "{}:{} has the same sid with rev {by_rev}, and the highest rev stays",
+        by.file.display(),
+        by.line
+    );
+    refuse(rule, Fault::new(place, ReasonKind::Identity, reason))
+}
+
+/// The signatures of one rule: one, or two where it is `<>`.
+fn signatures(rule: &Rule, environment: &Environment) -> Result<Vec<Signature>, Fault> {
+    let header = &rule.header;
+    if header.action.node == Action::Log {
+        return Err(Fault::new(
+            header.action.span,
+            ReasonKind::UnsupportedKeyword,
+            "the action `log` is not supported yet: packets are not logged",
+        ));
+    }
+    let name = &header.protocol.node;
+    let protocol = Protocol::named(name).ok_or_else(|| {
+        let reason = match protocol::KNOWN.contains(&name.as_str()) {
+            true => format!("the protocol `{name}` is not supported yet"),
+            false => format!("unknown protocol `{name}`"),
+        };
+        Fault::new(header.protocol.span, ReasonKind::Protocol, reason)
+    })?;
+    let draft = Draft::read(rule, protocol)?;
+    let ends = match &header.endpoints {
+        Some(endpoints) => Ends::resolve(rule, endpoints, &environment.variables)?,
+        None => Ends::default(),
+    };
+    let info = Arc::new(info(&draft, environment));
+    let mut signatures = vec![signature(&draft, info.clone(), ends.clone())];
+    let both_ways = header.endpoints.as_ref().is_some_and(|ends| ends.bidirectional.node);
+    let swapped = ends.swapped();
+    // With equal ends the second would be the first again.
+    if both_ways && !swapped.same_packets(&ends) {
+        signatures.push(signature(&draft, info, swapped));
+    }
+    Ok(signatures)
+}
+
+fn signature(draft: &Draft<'_>, info: Arc<RuleInfo>, ends: Ends) -> Signature {
+    let mut checks = draft.checks.clone();
+    checks.sort_by_key(super::check::Check::rank);
+    let flow = draft.flow.unwrap_or_default();
+    Signature {
+        protocol: draft.protocol,
+        once: draft.contents.is_empty()
+            && draft.flow.is_none()
+            && checks.iter().all(super::check::Check::is_of_addresses)
+            && !ends.negated
+            // A pass rule holds for each packet, as there is no flow state that could remember it.
+            && info.action != Action::Pass,
+        info,
+        source: ends.source,
+        destination: ends.destination,
+        source_port: ends.source_port,
+        destination_port: ends.destination_port,
+        flow,
+        payload: Chain::new(&draft.contents),
+        fast_pattern: fast_pattern(&draft.contents),
+        checks: checks.into(),
+        silent: draft.meta.noalert,
+    }
+}
+
+fn info(draft: &Draft<'_>, environment: &Environment) -> RuleInfo {
+    let meta = &draft.meta;
+    let class = meta.classtype.as_ref().and_then(|name| environment.classifications.get(name));
+    RuleInfo {
+        sid: meta.sid.unwrap_or_default(),
+        gid: meta.gid.unwrap_or(1),
+        rev: meta.rev.unwrap_or_default(),
+        message: meta.message.clone().unwrap_or_default(),
+        classtype: meta.classtype.clone().unwrap_or_default(),
+        category: class.map(|class| class.description.clone()).unwrap_or_default(),
+        priority: meta.priority.or(class.map(|class| class.priority)).unwrap_or(3),
+        action: draft.rule.header.action.node,
+        metadata: meta.metadata.clone(),
+        references: meta
+            .references
+            .iter()
+            .map(|(kind, value)| environment.references.expand(kind, value))
+            .collect(),
+    }
+}
+
+/// Both ends of a header; `None`: any.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Ends {
+    source: Option<AddressSet>,
+    destination: Option<AddressSet>,
+    source_port: Option<PortSet>,
+    destination_port: Option<PortSet>,
+    /// Some address is named by what it is not.
+    negated: bool,
+}
+
+impl Ends {
+    fn resolve(rule: &Rule, ends: &Endpoints, variables: &Variables) -> Result<Self, Fault> {
+        let addresses = |set: AddressSet| (!set.is_any()).then_some(set);
+        let ports = |set: PortSet| (!set.is_any()).then_some(set);
+        Ok(Self {
+            source: addresses(variables.addresses(rule, &ends.source)?),
+            source_port: ports(variables.ports(rule, &ends.source_port)?),
+            destination: addresses(variables.addresses(rule, &ends.destination)?),
+            destination_port: ports(variables.ports(rule, &ends.destination_port)?),
+            negated: variables.negates(&ends.source.node)
+                || variables.negates(&ends.destination.node),
+        })
+    }
+
+    fn swapped(&self) -> Self {
+        Self {
+            source: self.destination.clone(),
+            destination: self.source.clone(),
+            source_port: self.destination_port.clone(),
+            destination_port: self.source_port.clone(),
+            negated: self.negated,
+        }
+    }
+
+    fn same_packets(&self, other: &Self) -> bool {
+        self == other
+    }
+}

@@ -1,0 +1,222 @@
+//! What the kernel half must forward for these rules.
+//!
+//! Sound: a packet that any rule could match is wanted, and so is every packet without which the flow
+//! table would judge such a packet differently. As tight as that lets it be:
+//!
+//! * A TCP or UDP rule asks for its ports on one side, the destination's or the source's, whichever
+//!   names fewer: the kernel takes the higher level of both ports of a frame.
+//! * It asks for [`LEVEL_CONTROL`] where its `flags` hold for segments with SYN, FIN or RST only, for
+//!   [`LEVEL_PAYLOAD`] where it cannot match without payload, else for [`LEVEL_ALL`].
+//! * A rule that asks about the flow needs the other direction too. Whether a connection is established
+//!   shows from SYN, FIN and RST of both sides to a rule that matches payload (see `flow::tcp`). Every
+//!   packet of both sides is needed by rules that can match without payload, by those that name a
+//!   direction but not `established` (the first packet of a connection already under way decides which
+//!   side is the client), and by all that are not TCP.
+//!
+//! One limit: a connection on which nothing but what is not forwarded passes for longer than the flow
+//! timeout is forgotten, and its next packet counts as not established.
+
+use nids_abi::{
+    FilterTable, LEVEL_ALL, LEVEL_CONTROL, LEVEL_PAYLOAD, TCP_DST, TCP_SRC, UDP_DST, UDP_SRC,
+};
+
+use crate::decode::Tcp;
+use crate::rule::port::PortSet;
+
+use super::Ruleset;
+use super::check::Check;
+use super::protocol::{ICMP, ICMPV6, TCP, UDP};
+use super::signature::Signature;
+
+impl Ruleset {
+    /// What the kernel half must forward, so that alerts are the same as if it forwarded everything.
+    pub fn filter(&self) -> Box<FilterTable> {
+        let mut filter = Filter::default();
+        for signature in &self.signatures {
+            filter.add(signature);
+        }
+        filter.finish()
+    }
+}
+
+#[derive(Default)]
+struct Filter {
+    table: Option<Box<FilterTable>>,
+    /// Levels of rules with any port, by shift: kept apart so that 65,536 entries are written once.
+    every_port: u8,
+}
+
+/// Levels on the rule's own side and on the other one.
+#[derive(Clone, Copy)]
+struct Levels {
+    own: u8,
+    other: u8,
+}
+
+impl Filter {
+    fn add(&mut self, signature: &Signature) {
+        let numbers = &signature.protocol.numbers;
+        let table = self.table.get_or_insert_with(|| Box::new(FilterTable::EMPTY));
+        // A fragment, or a frame the kernel could not judge, may be a packet of any rule. So may what
+        // is inside a tunnel, once `decode` looks inside: then protocols 4, 41, 47 and the ports of
+        // VXLAN, Geneve and Teredo are to be wanted here too.
+        table.fragments = 1;
+        table.unjudged = 1;
+
+        let has_ports = signature.source_port.is_some() || signature.destination_port.is_some();
+        if numbers.contains(TCP) && signature.can_be(TCP) {
+            self.ports(signature, tcp_levels(signature), TCP_SRC, TCP_DST);
+        }
+        if numbers.contains(UDP) && signature.can_be(UDP) {
+            self.ports(signature, udp_levels(signature), UDP_SRC, UDP_DST);
+        }
+        let Some(table) = &mut self.table else { return };
+        if has_ports {
+            return;
+        }
+        for (number, v6, types) in
+            [(ICMP, false, &mut table.icmp4), (ICMPV6, true, &mut table.icmp6)]
+        {
+            let version = if v6 { signature.protocol.v6 } else { signature.protocol.v4 };
+            if !version || !numbers.contains(number) || !signature.can_be(number) {
+                continue;
+            }
+            for (kind, wanted) in (0..=u8::MAX).zip(types) {
+                if signature.asks_of_flow() || signature.takes_icmp_type(kind) {
+                    *wanted = 1;
+                }
+            }
+        }
+        // Of these `decode` knows no payload, flags or type. ICMP is here too: over the other IP
+        // version it is a protocol like others.
+        if signature.payload.is_none() && signature.can_be_other() {
+            for (number, wanted) in (0..=u8::MAX).zip(&mut table.ip_proto) {
+                if number != TCP && number != UDP && numbers.contains(number) {
+                    *wanted = 1;
+                }
+            }
+        }
+    }
+
+    /// Asks for TCP or UDP ports.
+    fn ports(&mut self, signature: &Signature, levels: Levels, source: u8, destination: u8) {
+        let count = |set: &Option<PortSet>| set.as_ref().map_or(usize::MAX, PortSet::len);
+        let by_destination = count(&signature.destination_port) <= count(&signature.source_port);
+        let (ports, own, other) = match by_destination {
+            true => (&signature.destination_port, destination, source),
+            false => (&signature.source_port, source, destination),
+        };
+        match ports {
+            Some(ports) => {
+                let Some(table) = &mut self.table else { return };
+                for port in ports.iter() {
+                    if let Some(entry) = table.ports.get_mut(usize::from(port)) {
+                        raise(entry, own, levels.own);
+                        raise(entry, other, levels.other);
+                    }
+                }
+            }
+            None => {
+                raise(&mut self.every_port, own, levels.own);
+                raise(&mut self.every_port, other, levels.other);
+            }
+        }
+    }
+
+    fn finish(self) -> Box<FilterTable> {
+        let mut table = self.table.unwrap_or_else(|| Box::new(FilterTable::EMPTY));
+        if self.every_port != 0 {
+            for entry in &mut table.ports {
+                for shift in [TCP_SRC, TCP_DST, UDP_SRC, UDP_DST] {
+                    raise(entry, shift, self.every_port >> shift & 3);
+                }
+            }
+        }
+        table
+    }
+}
+
+fn raise(entry: &mut u8, shift: u8, level: u8) {
+    let level = level.max(*entry >> shift & 3);
+    *entry = *entry & !(3 << shift) | level << shift;
+}
+
+fn tcp_levels(signature: &Signature) -> Levels {
+    let control = Tcp::SYN | Tcp::FIN | Tcp::RST;
+    let holding = || (0..=u8::MAX).filter(|flags| signature.takes_flags(*flags));
+    let own = if holding().all(|flags| flags & control != 0) {
+        LEVEL_CONTROL
+    } else if signature.needs_payload() {
+        LEVEL_PAYLOAD
+    } else {
+        LEVEL_ALL
+    };
+    let all = Levels { own: LEVEL_ALL, other: LEVEL_ALL };
+    let flow = &signature.flow;
+    // A SYN alone begins a connection, or belongs to one whose beginning was seen.
+    let only_begins = holding().all(|flags| flags & (Tcp::SYN | Tcp::ACK | Tcp::RST) == Tcp::SYN);
+    if flow.direction.is_some() && flow.established != Some(true) && !only_begins {
+        return all;
+    }
+    if flow.established.is_some() && !signature.needs_payload() {
+        return all;
+    }
+    if signature.asks_of_flow() {
+        Levels { own, other: LEVEL_CONTROL }
+    } else {
+        Levels { own, other: 0 }
+    }
+}
+
+fn udp_levels(signature: &Signature) -> Levels {
+    if signature.asks_of_flow() {
+        return Levels { own: LEVEL_ALL, other: LEVEL_ALL };
+    }
+    let own = if signature.needs_payload() { LEVEL_PAYLOAD } else { LEVEL_ALL };
+    Levels { own, other: 0 }
+}
+
+impl Signature {
+    /// Whether it matches packets with payload only.
+    fn needs_payload(&self) -> bool {
+        let size = |check: &Check| matches!(check, Check::PayloadSize(size) if !size.allows_none());
+        self.payload.is_some() || self.checks.iter().any(size)
+    }
+
+    /// Whether a match depends on more of the flow than this packet.
+    fn asks_of_flow(&self) -> bool {
+        self.once || self.flow.established.is_some() || self.flow.direction.is_some()
+    }
+
+    fn takes_flags(&self, flags: u8) -> bool {
+        self.checks.iter().all(|check| match check {
+            Check::Flags(check) => check.holds(flags),
+            _ => true,
+        })
+    }
+
+    fn takes_icmp_type(&self, kind: u8) -> bool {
+        self.checks.iter().all(|check| match check {
+            Check::IcmpType(check) => check.0.holds(kind),
+            _ => true,
+        })
+    }
+
+    /// Whether its checks can hold for this protocol at all.
+    fn can_be(&self, number: u8) -> bool {
+        self.checks.iter().all(|check| match check {
+            Check::Flags(_) => number == TCP,
+            Check::IcmpType(_) | Check::IcmpCode(_) => number == ICMP || number == ICMPV6,
+            Check::PayloadSize(_) | Check::Ttl(_) | Check::SameAddress => true,
+        })
+    }
+
+    /// Whether its checks can hold for a protocol of which only the number is known.
+    fn can_be_other(&self) -> bool {
+        self.checks.iter().all(|check| match check {
+            Check::Flags(_) | Check::IcmpType(_) | Check::IcmpCode(_) => false,
+            Check::PayloadSize(size) => size.allows_none(),
+            Check::Ttl(_) | Check::SameAddress => true,
+        })
+    }
+}

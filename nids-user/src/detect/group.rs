@@ -1,0 +1,243 @@
+//! Signature groups: which signatures are worth a look for a packet, by protocol, direction and port.
+//!
+//! For each of TCP, UDP and the rest, and for each direction, a signature stands in one place: under its
+//! ports where it names few (those of the destination, or else of the source), or else in the group of
+//! all packets. A packet so has at most three groups. Ports with the same signatures share one group,
+//! and groups with the same signatures are built once for all directions and protocols, so memory goes
+//! by the number of rules, not of ports.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::decode::{Packet, Transport};
+use crate::flow::FlowDirection;
+use crate::rule::port::PortSet;
+
+use super::prefilter::Prefilter;
+use super::protocol::{ICMP, ICMPV6, TCP, UDP};
+use super::signature::Signature;
+
+/// Ports up to which a signature is filed under each of them.
+const FEW_PORTS: usize = 64;
+
+/// Signatures that are tried together.
+#[derive(Debug)]
+pub struct Group {
+    /// Those with a fast pattern.
+    pub prefilter: Option<Prefilter>,
+    /// Those without: tried on each packet.
+    pub always: Box<[u32]>,
+}
+
+/// Which table a packet belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Class {
+    Tcp,
+    Udp,
+    Icmp,
+    Other,
+}
+
+impl Class {
+    const ALL: [Self; 4] = [Self::Tcp, Self::Udp, Self::Icmp, Self::Other];
+
+    fn takes(self, signature: &Signature) -> bool {
+        let numbers = &signature.protocol.numbers;
+        let has_ports = signature.source_port.is_some() || signature.destination_port.is_some();
+        match self {
+            Self::Tcp => numbers.contains(TCP),
+            Self::Udp => numbers.contains(UDP),
+            Self::Icmp => !has_ports && (numbers.contains(ICMP) || numbers.contains(ICMPV6)),
+            // No payload is known of these.
+            Self::Other => !has_ports && signature.payload.is_none(),
+        }
+    }
+}
+
+/// All groups of a ruleset.
+#[derive(Debug)]
+pub struct Groups {
+    /// By class, then direction.
+    tables: [[Table; 2]; 4],
+    groups: Box<[Group]>,
+}
+
+/// Index into the groups.
+type GroupId = u32;
+const NO_GROUP: GroupId = GroupId::MAX;
+
+#[derive(Debug, Default)]
+struct Table {
+    by_destination: PortMap,
+    by_source: PortMap,
+    for_all: Option<GroupId>,
+}
+
+impl Groups {
+    /// Files signatures, given in the order of their numbers.
+    pub fn new(signatures: &[Signature]) -> Self {
+        let mut builder = Builder { signatures, ids: HashMap::new(), groups: Vec::new() };
+        let mut tables = <[[Table; 2]; 4]>::default();
+        for (class, directions) in Class::ALL.into_iter().zip(&mut tables) {
+            let directions =
+                [FlowDirection::ToServer, FlowDirection::ToClient].iter().zip(directions);
+            for (direction, table) in directions {
+                *table = builder.table(class, *direction);
+            }
+        }
+        Self { tables, groups: builder.groups.into() }
+    }
+
+    /// The groups for a packet that goes this way; one without flow counts as to the server.
+    #[inline]
+    pub fn of(
+        &self,
+        packet: &Packet<'_>,
+        direction: FlowDirection,
+    ) -> impl Iterator<Item = &Group> {
+        let (class, ports) = match &packet.transport {
+            Transport::Tcp(tcp) => (Class::Tcp, Some((tcp.source, tcp.destination))),
+            Transport::Udp(udp) => (Class::Udp, Some((udp.source, udp.destination))),
+            Transport::Icmpv4(_) | Transport::Icmpv6(_) => (Class::Icmp, None),
+            // Fragments and headers that cannot be read: by number.
+            Transport::Other | Transport::None => {
+                match packet.ip.as_ref().map(|ip| ip.protocol()) {
+                    Some(TCP) => (Class::Tcp, None),
+                    Some(UDP) => (Class::Udp, None),
+                    Some(ICMP | ICMPV6) => (Class::Icmp, None),
+                    _ => (Class::Other, None),
+                }
+            }
+        };
+        let [[tcp_s, tcp_c], [udp_s, udp_c], [icmp_s, icmp_c], [other_s, other_c]] = &self.tables;
+        let (to_server, to_client) = match class {
+            Class::Tcp => (tcp_s, tcp_c),
+            Class::Udp => (udp_s, udp_c),
+            Class::Icmp => (icmp_s, icmp_c),
+            Class::Other => (other_s, other_c),
+        };
+        let table = match direction {
+            FlowDirection::ToServer => to_server,
+            FlowDirection::ToClient => to_client,
+        };
+        let by_port = ports.map_or([None, None], |(source, destination)| {
+            [table.by_destination.get(destination), table.by_source.get(source)]
+        });
+        by_port
+            .into_iter()
+            .chain([table.for_all])
+            .flatten()
+            .filter_map(|id| self.groups.get(id as usize))
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Group> {
+        self.groups.iter()
+    }
+}
+
+struct Builder<'s> {
+    signatures: &'s [Signature],
+    ids: HashMap<Arc<[u32]>, GroupId>,
+    groups: Vec<Group>,
+}
+
+impl Builder<'_> {
+    fn table(&mut self, class: Class, direction: FlowDirection) -> Table {
+        let mut by_destination: HashMap<u16, Vec<u32>> = HashMap::new();
+        let mut by_source: HashMap<u16, Vec<u32>> = HashMap::new();
+        let mut for_all: Vec<u32> = Vec::new();
+        for (index, signature) in (0..).zip(self.signatures) {
+            if !class.takes(signature) || !signature.flow.allows(direction) {
+                continue;
+            }
+            let few =
+                |set: &Option<PortSet>| set.as_ref().filter(|set| set.len() <= FEW_PORTS).cloned();
+            let (lists, ports) =
+                match (few(&signature.destination_port), few(&signature.source_port)) {
+                    (Some(ports), _) => (&mut by_destination, ports),
+                    (None, Some(ports)) => (&mut by_source, ports),
+                    (None, None) => {
+                        for_all.push(index);
+                        continue;
+                    }
+                };
+            for port in ports.iter() {
+                lists.entry(port).or_default().push(index);
+            }
+        }
+        Table {
+            by_destination: self.port_map(by_destination),
+            by_source: self.port_map(by_source),
+            for_all: (!for_all.is_empty()).then(|| self.group(for_all)),
+        }
+    }
+
+    fn port_map(&mut self, lists: HashMap<u16, Vec<u32>>) -> PortMap {
+        let mut map = PortMap::default();
+        for (port, members) in lists {
+            map.set(port, self.group(members));
+        }
+        map
+    }
+
+    /// The group with these members, which are in ascending order.
+    fn group(&mut self, members: Vec<u32>) -> GroupId {
+        let members: Arc<[u32]> = members.into();
+        if let Some(id) = self.ids.get(&members) {
+            return *id;
+        }
+        // At most two ports' worth for each class and direction, so it fits.
+        let id = self.groups.len() as GroupId;
+        self.groups.push(Group::new(self.signatures, &members));
+        self.ids.insert(members, id);
+        id
+    }
+}
+
+impl Group {
+    fn new(signatures: &[Signature], members: &[u32]) -> Self {
+        let prefilter = Prefilter::new(signatures, members);
+        let unfiltered = |index: &u32| {
+            prefilter.is_none()
+                || signatures.get(*index as usize).is_some_and(|s| s.fast_pattern.is_none())
+        };
+        let always = members.iter().copied().filter(unfiltered).collect();
+        Self { prefilter, always }
+    }
+}
+
+/// From port to group, in pages of 256 ports.
+#[derive(Debug)]
+struct PortMap {
+    /// Index into `pages`, from 1; 0: no port of the page has a group.
+    page_of: Box<[u16; 256]>,
+    pages: Vec<[GroupId; 256]>,
+}
+
+impl Default for PortMap {
+    fn default() -> Self {
+        Self { page_of: Box::new([0; 256]), pages: Vec::new() }
+    }
+}
+
+impl PortMap {
+    #[inline]
+    fn get(&self, port: u16) -> Option<GroupId> {
+        let page = self.page_of.get(usize::from(port >> 8))?;
+        let page = self.pages.get(usize::from(page.checked_sub(1)?))?;
+        page.get(usize::from(port & 0xff)).copied().filter(|id| *id != NO_GROUP)
+    }
+
+    fn set(&mut self, port: u16, id: GroupId) {
+        let Some(number) = self.page_of.get_mut(usize::from(port >> 8)) else { return };
+        if *number == 0 {
+            self.pages.push([NO_GROUP; 256]);
+            *number = u16::try_from(self.pages.len()).unwrap_or_default();
+        }
+        let page = self.pages.get_mut(usize::from(number.saturating_sub(1)));
+        if let Some(slot) = page.and_then(|page| page.get_mut(usize::from(port & 0xff))) {
+            *slot = id;
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Keywords that say what a rule is and do not decide whether it matches: `msg`, `sid`, `gid`, `rev`,
+//! `classtype`, `priority`, `reference`, `metadata`, `target`, `noalert` (Suricata user guide, "Meta
+//! Keywords").
+
+use super::value::{Fault, Use, Word};
+use super::{Draft, Keyword};
+use crate::rule::diagnostic::ReasonKind;
+
+/// Keywords of this family.
+pub const KEYWORDS: &[Keyword] = &[
+    Keyword { name: "msg", apply: message },
+    Keyword { name: "sid", apply: sid },
+    Keyword { name: "gid", apply: gid },
+    Keyword { name: "rev", apply: rev },
+    Keyword { name: "classtype", apply: classtype },
+    Keyword { name: "priority", apply: priority },
+    Keyword { name: "reference", apply: reference },
+    Keyword { name: "metadata", apply: metadata },
+    Keyword { name: "target", apply: target },
+    Keyword { name: "noalert", apply: noalert },
+];
+
+/// What these keywords said.
+#[derive(Clone, Debug, Default)]
+pub struct Meta {
+    /// `msg`, escapes undone.
+    pub message: Option<String>,
+    /// `sid`.
+    pub sid: Option<u32>,
+    /// `gid`.
+    pub gid: Option<u32>,
+    /// `rev`.
+    pub rev: Option<u32>,
+    /// `classtype`.
+    pub classtype: Option<String>,
+    /// `priority`; the last one counts.
+    pub priority: Option<u8>,
+    /// `reference`: kind and value.
+    pub references: Vec<(String, String)>,
+    /// `metadata`: key and value.
+    pub metadata: Vec<(String, String)>,
+    /// `noalert`.
+    pub noalert: bool,
+}
+
+fn set<T>(slot: &mut Option<T>, value: T, keyword: &Use<'_>) -> Result<(), Fault> {
+    if slot.is_some() {
+        return Err(keyword.twice());
+    }
+    *slot = Some(value);
+    Ok(())
+}
+
+fn message(draft: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
+    let text = unescape(keyword.value()?.unquote());
+    set(&mut draft.meta.message, text, keyword)
+}
+
+/// Undoes `\;`, `\"`, `\:` and `\\`. A backslash before anything else stays, as it does in Suricata.
+fn unescape(word: Word<'_>) -> String {
+    let mut out = String::with_capacity(word.text.len());
+    let mut letters = word.text.chars().peekable();
+    while let Some(letter) = letters.next() {
+        match letters.peek() {
+            Some(next @ (';' | '"' | ':' | '\\')) if letter == '\\' => {
+                out.push(*next);
+                letters.next();
+            }
+            _ => out.push(letter),
+        }
+    }
+    out
+}
+
+fn sid(draft: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
+    let value = keyword.value()?.number(1, u32::MAX)?;
+    set(&mut draft.meta.sid, value, keyword)
+}
+
+fn gid(draft: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
+    let value = keyword.value()?.number(0, u32::MAX)?;
+    set(&mut draft.meta.gid, value, keyword)
+}
+
+fn rev(draft: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
+    let value = keyword.value()?.number(1, u32::MAX)?;
+    set(&mut draft.meta.rev, value, keyword)
+}
+
+fn classtype(draft: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
+    let value = keyword.value()?.unquote().text.to_owned();
+    set(&mut draft.meta.classtype, value, keyword)
+}
+
+fn priority(draft: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
+    draft.meta.priority = Some(keyword.value()?.number(0, u8::MAX)?);
+    Ok(())
+}
+
+fn reference(draft: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
+    let value = keyword.value()?;
+    match value.split_once(",") {
+        Some((kind, id)) if !kind.text.is_empty() && !id.text.is_empty() => {
+            draft
+                .meta
+                .references
+                .push((kind.text.to_ascii_lowercase(), id.unquote().text.to_owned()));
+            Ok(())
+        }
+        _ => Err(value.bad("a reference is a kind, a comma and a value: `cve,2021-44228`")),
+    }
+}
+
+fn metadata(draft: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
+    for pair in keyword.value()?.split(',').filter(|pair| !pair.text.is_empty()) {
+        let (key, value) = pair.text.split_once(char::is_whitespace).unwrap_or((pair.text, ""));
+        draft.meta.metadata.push((key.to_owned(), value.trim().to_owned()));
+    }
+    Ok(())
+}
+
+/// Which side is the target shows in Suricata's EVE `alert.source` and `alert.target` only.
+fn target(_: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
+    let value = keyword.value()?;
+    match value.text {
+        "src_ip" | "dest_ip" => Ok(()),
+        _ => Err(value.bad("the target is `src_ip` or `dest_ip`")),
+    }
+}
+
+fn noalert(draft: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
+    keyword.no_value()?;
+    draft.meta.noalert = true;
+    Ok(())
+}
+
+/// A rule without `sid` cannot be told from others.
+pub(super) fn verify(draft: &Draft<'_>) -> Result<(), Fault> {
+    if draft.meta.sid.is_none() {
+        return Err(Fault::new(draft.whole(), ReasonKind::Identity, "the rule has no `sid`")
+            .help("add `sid:NUMBER;`, from 1000000 on for rules of your own"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unescapes_what_rules_escape() {
+        let text = |text| unescape(Word { text, start: 0 });
+        assert_eq!(text(r#"a\;b\:c\"d\\e\f"#), r#"a;b:c"d\e\f"#);
+        assert_eq!(text(r"end\"), r"end\");
+    }
+}

@@ -1,0 +1,124 @@
+//! From a buffer to the few signatures that could match it: the fast patterns of one group.
+
+use std::collections::HashMap;
+
+use super::chain::Input;
+use super::keyword::content::ContentDraft;
+use super::mpm::{self, Hits, Matcher};
+use super::signature::{FastPattern, Signature};
+
+/// Chooses the fast pattern of contents (Suricata user guide, "Suricata Fast Pattern Determination
+/// Explained"): the one the rule names, else the longest, else the strongest, else the first. A negated
+/// content is never chosen: its absence says nothing before the whole buffer was seen.
+pub fn fast_pattern(contents: &[ContentDraft]) -> Option<FastPattern> {
+    let named = contents.iter().find(|content| content.fast_pattern.is_some() && !content.negated);
+    let best = || {
+        contents
+            .iter()
+            .filter(|content| !content.negated)
+            .rev()
+            .max_by_key(|content| (content.bytes.len(), strength(&content.bytes)))
+    };
+    let chosen = named.or_else(best)?;
+    let mut bytes: Box<[u8]> = chosen.fast_bytes().into();
+    if chosen.nocase {
+        bytes.make_ascii_lowercase();
+    }
+    Some(FastPattern { bytes, nocase: chosen.nocase })
+}
+
+/// How rare the bytes of a pattern are: letters 3, other printable ones and 00, 01, FF 4, others 6, a
+/// repeated byte 1.
+fn strength(bytes: &[u8]) -> u32 {
+    let mut seen = [false; 256];
+    let score = |byte: u8| -> u32 {
+        let again =
+            seen.get_mut(usize::from(byte)).is_none_or(|seen| std::mem::replace(seen, true));
+        match byte {
+            _ if again => 1,
+            b'a'..=b'z' | b'A'..=b'Z' => 3,
+            b' '..=b'~' | 0x00 | 0x01 | 0xff => 4,
+            _ => 6,
+        }
+    };
+    bytes.iter().copied().map(score).sum()
+}
+
+/// A matcher over fast patterns, and the signatures of each pattern.
+#[derive(Debug)]
+pub struct Prefilter {
+    matcher: Box<dyn Matcher>,
+    /// The buffer is scanned in lower case, since some pattern is `nocase`.
+    nocase: bool,
+    /// Where the signatures of pattern `n` begin in `signatures`; one more entry than patterns.
+    starts: Box<[u32]>,
+    signatures: Box<[u32]>,
+}
+
+impl Prefilter {
+    /// The prefilter of those of `members` that have a fast pattern. `None` where none has, and where
+    /// there are too many for any matcher (billions of states): they must be tried on each packet.
+    pub fn new(signatures: &[Signature], members: &[u32]) -> Option<Self> {
+        let with_pattern: Vec<(u32, &FastPattern)> = members
+            .iter()
+            .filter_map(|index| {
+                Some((*index, signatures.get(*index as usize)?.fast_pattern.as_ref()?))
+            })
+            .collect();
+        if with_pattern.is_empty() {
+            return None;
+        }
+        let nocase = with_pattern.iter().any(|(_, pattern)| pattern.nocase);
+        let mut numbers: HashMap<Box<[u8]>, usize> = HashMap::new();
+        let mut patterns: Vec<Box<[u8]>> = Vec::new();
+        let mut users: Vec<Vec<u32>> = Vec::new();
+        for (index, pattern) in with_pattern {
+            let mut bytes = pattern.bytes.clone();
+            if nocase {
+                bytes.make_ascii_lowercase();
+            }
+            let number = *numbers.entry(bytes).or_insert_with_key(|bytes| {
+                patterns.push(bytes.clone());
+                users.push(Vec::new());
+                patterns.len() - 1
+            });
+            if let Some(users) = users.get_mut(number) {
+                users.push(index);
+            }
+        }
+        let mut starts = vec![0];
+        let mut flat: Vec<u32> = Vec::new();
+        for users in users {
+            flat.extend(users);
+            starts.push(u32::try_from(flat.len()).ok()?);
+        }
+        let matcher = mpm::build(&patterns).ok()?;
+        Some(Self { matcher, nocase, starts: starts.into(), signatures: flat.into() })
+    }
+
+    /// Number of different patterns.
+    pub fn patterns(&self) -> usize {
+        self.starts.len() - 1
+    }
+
+    /// The matcher.
+    pub fn matcher(&self) -> &dyn Matcher {
+        &*self.matcher
+    }
+
+    /// Appends to `candidates` the signatures whose fast pattern occurs in the buffer.
+    #[inline]
+    pub fn scan(&self, input: &mut Input<'_>, hits: &mut Hits, candidates: &mut Vec<u32>) {
+        self.matcher.scan(input.bytes(self.nocase), hits);
+        for pattern in hits.iter() {
+            let pattern = pattern as usize;
+            let range = self.starts.get(pattern).zip(self.starts.get(pattern + 1));
+            if let Some((start, end)) = range
+                && let Some(users) = self.signatures.get(*start as usize..*end as usize)
+            {
+                candidates.extend_from_slice(users);
+            }
+        }
+        hits.clear();
+    }
+}
