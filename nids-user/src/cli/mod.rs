@@ -5,6 +5,7 @@ pub mod alerts;
 pub mod exit;
 pub mod interrupt;
 pub mod monitor;
+pub mod read;
 pub mod stdout;
 
 use std::io::Write;
@@ -25,6 +26,7 @@ struct Cli {
 enum Command {
     Alerts(alerts::Args),
     Monitor(monitor::Args),
+    Read(read::Args),
 }
 
 /// Parses the command line and runs the subcommand.
@@ -32,6 +34,7 @@ pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Alerts(args) => alerts::run(args),
         Command::Monitor(args) => monitor::run(args),
+        Command::Read(args) => read::run(args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -9,6 +9,7 @@ mod value;
 
 use std::fmt;
 
+use crate::cli::exit::{Code, Failure};
 use crate::flow::Limits;
 use crate::rule::variables::Variables;
 
@@ -124,6 +125,22 @@ impl Settings {
             return Err(syntax());
         }
         key::apply(self, key, value)
+    }
+
+    /// Takes all of them, in order. With `lenient`, what [`SettingError::is_lenient`] lets by is only
+    /// a warning.
+    ///
+    /// # Errors
+    /// With [`Code::Config`], the first that was not taken.
+    pub fn set_all(&mut self, texts: &[String], lenient: bool) -> Result<(), Failure> {
+        for text in texts {
+            match self.set(text) {
+                Ok(()) => {}
+                Err(error) if lenient && error.is_lenient() => log::warn!("{error}"),
+                Err(error) => return Err(Failure::new(Code::Config, format!("{error}."))),
+            }
+        }
+        Ok(())
     }
 }
 

@@ -101,7 +101,6 @@ events! {
     Ipv6DuplicateHopByHop = "ipv6.exthdr_dupl_hh",
     Ipv6DuplicateDestination = "ipv6.exthdr_dupl_dh",
     Ipv6DuplicateAuthentication = "ipv6.exthdr_dupl_ah",
-    Ipv6DuplicateEncryption = "ipv6.exthdr_dupl_eh",
     Ipv6InvalidOptionLength = "ipv6.exthdr_invalid_optlen",
     Ipv6AuthenticationReserved = "ipv6.exthdr_ah_res_not_null",
     Ipv6HopByHopUnknownOption = "ipv6.hopopts_unknown_opt",

@@ -14,6 +14,12 @@ pub const IPV6: u16 = 0x86dd;
 /// EtherTypes of VLAN tags: 802.1Q, 802.1ad, and the old QinQ number.
 const VLAN: [u16; 3] = [0x8100, 0x88a8, 0x9100];
 
+/// Other EtherTypes that are no surprise behind a VLAN tag: ARP, the tags themselves (one too many),
+/// MPLS, PPPoE, 802.1X, LLDP, PTP, provider backbone.
+const KNOWN: [u16; 12] = [
+    0x0806, 0x8100, 0x88a8, 0x9100, 0x8847, 0x8848, 0x8863, 0x8864, 0x888e, 0x88cc, 0x88f7, 0x88e7,
+];
+
 /// What follows a link header.
 pub enum Next<'a> {
     /// An IPv4 header should.
@@ -142,6 +148,9 @@ fn ether_type<'a>(packet: &mut Packet<'a>, mut kind: u16, mut data: &'a [u8]) ->
         0..0x600 => Next::Other(data),
         _ => {
             packet.ether_type = kind;
+            if !packet.vlan.is_empty() && !KNOWN.contains(&kind) {
+                packet.events.raise(Event::VlanUnknownType);
+            }
             Next::Other(data)
         }
     }

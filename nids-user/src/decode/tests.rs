@@ -96,6 +96,16 @@ fn vlan_tags_in_order_with_the_offloaded_first() {
     let packet = decode(&frame(LinkType::Ethernet, &data));
     assert_eq!(names(&packet), ["vlan.too_many_layers"]);
     assert!(packet.ip.is_none());
+    let with = |tail: &[u8]| {
+        let data = [&plain[..12], tail].concat();
+        let packet = decode(&frame(LinkType::Ethernet, &data));
+        assert!(packet.ip.is_none());
+        names(&packet)
+    };
+    assert_eq!(with(&[0x81, 0, 0]), ["vlan.header_too_small"]);
+    assert_eq!(with(&[0x81, 0, 0, 1, 0x08, 0x06, 0]), [""; 0]);
+    assert_eq!(with(&[0x81, 0, 0, 1, 0x12, 0x34, 0]), ["vlan.unknown_type"]);
+    assert_eq!(with(&[0x12, 0x34, 0]), [""; 0]);
 }
 
 #[test]

@@ -6,6 +6,8 @@
 //! the rings to the end, the outputs are written out, and the balance is exact.
 
 pub mod control;
+pub mod engine;
 pub mod privilege;
+pub mod rules;
 pub mod sensor;
 pub mod worker;

@@ -1,0 +1,154 @@
+//! `nids read`: the same engine on a capture file.
+//!
+//! Frames come from `capture::pcap`, one worker inspects them in order, and the writer is waited for:
+//! no alert is lost, and the same file gives the same alerts in the same order.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use super::exit::{Code, Failure};
+use super::{interrupt, say};
+use crate::capture::pcap::{PcapError, PcapSource};
+use crate::config::{ChecksumChecks, Settings};
+use crate::output::{self, LossReason, OutputConfig, OutputCounters, Policy, SinkKind};
+use crate::runtime::engine::{Engine, EngineConfig, SkipReason};
+use crate::runtime::rules::RuleSource;
+use crate::telemetry::log::{self as messages, LogLevel};
+
+/// Inspects a capture file with the rules: pcap or pcapng, plain, gzip or zstd.
+///
+/// Alerts go to standard output, unless a file is named for them. A summary with the balance of all
+/// packets goes to standard error.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// Capture file, or - for standard input.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Rules: a file, or a folder with *.rules [default: rules/ here, else the built-in ones].
+    #[arg(long, short, value_name = "PATH")]
+    rules: Vec<PathBuf>,
+    /// Write alerts as EVE JSON to this file.
+    #[arg(long, value_name = "FILE")]
+    eve: Option<PathBuf>,
+    /// Write alerts in Snort's fast format to this file.
+    #[arg(long, value_name = "FILE")]
+    fast: Option<PathBuf>,
+    /// Show alerts on standard output even where a file is named for them.
+    #[arg(long)]
+    console: bool,
+    /// Read nothing when a rule is refused, instead of going on without it.
+    #[arg(long)]
+    strict: bool,
+    /// Go on without settings that are unknown or whose function is not there.
+    #[arg(long)]
+    lenient: bool,
+    /// Set a variable or setting, by Suricata's name: vars.address-groups.HOME_NET=10.0.0.0/8.
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Verify the checksums of all packets or of none [default: all, unless more than a tenth of the
+    /// first 1000 are wrong].
+    #[arg(short = 'k', value_name = "WHICH", value_parser = ["all", "none", "auto"])]
+    checksums: Option<String>,
+}
+
+/// Reads the file to its end, or to Ctrl-C.
+pub fn run(args: Args) -> Result<(), Failure> {
+    messages::start(LogLevel::Info);
+    let settings = settings(&args)?;
+    let rules = RuleSource::new(&args.rules, &settings, args.strict);
+    // The file before the rules: a mistyped name shows at once.
+    let mut source = PcapSource::open(&args.file).map_err(|error| unreadable(&args.file, error))?;
+    let generation = rules.build()?;
+    let outputs = OutputConfig {
+        console: args.console || (args.eve.is_none() && args.fast.is_none()),
+        fast: args.fast.clone(),
+        eve: args.eve.clone(),
+        ..OutputConfig::default()
+    };
+    let (alerts, writer) = output::start(outputs, Policy::Block)?;
+    let mut engine = Engine::new(EngineConfig::offline(&settings), alerts);
+    engine.install(0, generation.rules);
+    interrupt::install();
+
+    let start = Instant::now();
+    let end = inspect(&mut source, &mut engine);
+    engine.skip(SkipReason::LinkType, source.skipped_link_type());
+    let seconds = start.elapsed().as_secs_f64();
+    let counters = *engine.counters();
+    let flows = engine.flow_counters();
+    // The last sender: the writer ends when it has written what is queued.
+    drop(engine);
+    let written = writer.finish();
+
+    say(format_args!(
+        "{}: {} packets, {} bytes in {seconds:.3} s, {}",
+        args.file.display(),
+        counters.received,
+        counters.bytes,
+        generation.summary,
+    ));
+    say(format_args!("packets: {counters}"));
+    say(format_args!(
+        "flows: {} created, {} still there at the end, {} evicted",
+        flows.created,
+        flows.active,
+        flows.evicted_new + flows.evicted_established + flows.evicted_closed,
+    ));
+    say(format_args!("alerts: {}", counters.alerts));
+    if let Some(offset) = source.cut_at() {
+        log::warn!("{} ends within a record, which begins at byte {offset}", args.file.display());
+    }
+    end.map_err(|error| unreadable(&args.file, error))?;
+    match losses(&written) {
+        lost if lost.is_empty() => Ok(()),
+        lost => Err(Failure::new(Code::Io, format!("not all alerts could be written: {lost}."))),
+    }
+}
+
+/// Takes every frame through the engine.
+fn inspect(source: &mut PcapSource, engine: &mut Engine) -> Result<(), PcapError> {
+    // The flag is looked at now and then: it costs a cache line.
+    const LOOK: u64 = 1024;
+    while let Some(frame) = source.next()? {
+        engine.process(&frame, 0);
+        if frame.number % LOOK == 0 && interrupt::asked() {
+            say(format_args!("interrupted behind packet {}", frame.number));
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn settings(args: &Args) -> Result<Settings, Failure> {
+    let mut settings = Settings::default();
+    settings.set_all(&args.set, args.lenient)?;
+    match args.checksums.as_deref() {
+        Some("all") => settings.pcap_checksums = ChecksumChecks::Yes,
+        Some("none") => settings.pcap_checksums = ChecksumChecks::No,
+        Some(_) => settings.pcap_checksums = ChecksumChecks::Auto,
+        None => {}
+    }
+    Ok(settings)
+}
+
+/// What outputs lost, by reason. Nobody reading standard output any more (`| head`) is no loss.
+fn losses(counters: &OutputCounters) -> String {
+    let mut parts = Vec::new();
+    for sink in &counters.sinks {
+        for (reason, count) in &sink.lost {
+            if (sink.kind, *reason) != (SinkKind::Console, LossReason::BrokenPipe) {
+                parts.push(format!("{count} lost by {} ({reason})", sink.kind));
+            }
+        }
+    }
+    parts.join(", ")
+}
+
+fn unreadable(path: &Path, error: PcapError) -> Failure {
+    let code = match &error {
+        PcapError::Open(_) => Code::NoInput,
+        PcapError::Read { .. } => Code::Io,
+        _ => Code::Data,
+    };
+    Failure::new(code, format!("{}: {error}.", path.display()))
+}

@@ -1,0 +1,399 @@
+//! One worker's pipeline, run to completion for each frame: decode -> flow -> detect -> alert.
+//!
+//! It holds two rulesets, indexed by the lowest bit of the generation that selected a frame, so that
+//! what the kernel's tables of one generation let through is inspected by the rules of that generation
+//! and by no others. Nothing in it is shared with another worker but the compiled rules and the queue of
+//! alerts. The books balance: received = inspected + skipped, each with its reason.
+#![deny(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::sensor::Inspection;
+use super::worker::Pipeline;
+use crate::capture::{Frame, Timestamp};
+use crate::config::{ChecksumChecks, Settings};
+use crate::decode::event::Event;
+use crate::decode::{Packet, Transport, checksum, decode};
+use crate::detect::alert::{Alert, RuleInfo};
+use crate::detect::{Inspector, Ruleset};
+use crate::flow::{FlowCounters, FlowTable, FlowView, Limits};
+use crate::output::AlertSender;
+use crate::telemetry::balance::AgentBooks;
+
+/// What tells one worker's engine from another's.
+#[derive(Clone, Debug)]
+pub struct EngineConfig {
+    /// Bounds of this worker's flow table.
+    pub flow: Limits,
+    /// Secret of the flow hash and ids; see [`FlowTable::new`].
+    pub secret: u64,
+    /// Number of this worker.
+    pub worker: u8,
+    /// What to think of checksums.
+    pub checksums: Checksums,
+    /// Names of the interfaces, by capture port. A port without one gives alerts without interface.
+    pub interfaces: Vec<Option<Arc<str>>>,
+}
+
+impl EngineConfig {
+    /// For a capture file: flow ids are the same each time, checksums are as the settings say.
+    pub fn offline(settings: &Settings) -> Self {
+        let checksums = match settings.pcap_checksums {
+            _ if !settings.stream_checksums => Checksums::Trust,
+            ChecksumChecks::No => Checksums::Trust,
+            ChecksumChecks::Yes => Checksums::Verify,
+            ChecksumChecks::Auto => Checksums::auto(),
+        };
+        Self {
+            flow: settings.flow.clone(),
+            secret: 0x6e69_6473,
+            worker: 0,
+            checksums,
+            interfaces: Vec::new(),
+        }
+    }
+
+    /// For worker `worker` of `workers` on live traffic: checksums are the NIC's business.
+    pub fn live(
+        settings: &Settings,
+        worker: u8,
+        workers: u32,
+        secret: u64,
+        interfaces: Vec<Option<Arc<str>>>,
+    ) -> Self {
+        let mut flow = settings.flow.clone();
+        flow.memcap /= u64::from(workers.max(1));
+        Self { flow, secret, worker, checksums: Checksums::Trust, interfaces }
+    }
+}
+
+/// Whether checksums are verified. A segment with a wrong one does not change the state of its
+/// connection; rules still see it.
+#[derive(Clone, Copy, Debug)]
+pub enum Checksums {
+    /// All are taken for right.
+    Trust,
+    /// Verified.
+    Verify,
+    /// Verified, until too many of the first packets turn out wrong.
+    Auto {
+        /// Packets looked at.
+        seen: u32,
+        /// Wrong ones among them.
+        wrong: u32,
+    },
+}
+
+impl Checksums {
+    /// Packets after which [`Checksums::Auto`] decides, and the share of wrong ones (one in this many)
+    /// that tells of a capture on the sending host. Both as Suricata has them.
+    const SAMPLE: u32 = 1000;
+    const WRONG_SHARE: u32 = 10;
+
+    /// Not decided yet.
+    pub const fn auto() -> Self {
+        Self::Auto { seen: 0, wrong: 0 }
+    }
+
+    #[inline]
+    fn check(&mut self, packet: &mut Packet<'_>) {
+        match self {
+            Self::Trust => {}
+            Self::Verify => {
+                checksum::verify(packet);
+            }
+            Self::Auto { seen, wrong } => {
+                *seen += 1;
+                *wrong += u32::from(!checksum::verify(packet));
+                if *seen >= Self::SAMPLE {
+                    *self = match *wrong > Self::SAMPLE / Self::WRONG_SHARE {
+                        true => Self::Trust,
+                        false => Self::Verify,
+                    };
+                }
+            }
+        }
+    }
+}
+
+/// Flows whose time is looked at between two batches of frames.
+const EXPIRE_BUDGET: usize = 1024;
+
+/// Why a frame was not inspected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum SkipReason {
+    /// Its link type cannot be decoded.
+    LinkType,
+    /// The link or IP header cannot be read; the decoder events say why.
+    Malformed,
+    /// No IP: ARP, LLDP and so on.
+    NonIp,
+    /// IP may lie below a header that is not looked into yet: MPLS, PPPoE, provider backbone.
+    Encapsulated,
+    /// No ruleset of its generation is installed.
+    NoRuleset,
+}
+
+impl SkipReason {
+    /// All reasons.
+    pub const ALL: [Self; 5] =
+        [Self::LinkType, Self::Malformed, Self::NonIp, Self::Encapsulated, Self::NoRuleset];
+
+    /// The word for counters.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::LinkType => "link-type",
+            Self::Malformed => "malformed",
+            Self::NonIp => "non-ip",
+            Self::Encapsulated => "encapsulated",
+            Self::NoRuleset => "no-ruleset",
+        }
+    }
+}
+
+/// What one engine did. received = inspected + the sum of `skipped`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EngineCounters {
+    /// Frames it was given.
+    pub received: u64,
+    /// Bytes of them on the wire.
+    pub bytes: u64,
+    /// Frames that the rules saw.
+    pub inspected: u64,
+    /// Frames that they did not see, in the order of [`SkipReason::ALL`].
+    pub skipped: [u64; SkipReason::ALL.len()],
+    /// Alerts raised.
+    pub alerts: u64,
+    /// Decoder events, in the order of [`Event::ALL`].
+    pub events: [u64; Event::ALL.len()],
+}
+
+impl Default for EngineCounters {
+    fn default() -> Self {
+        Self {
+            received: 0,
+            bytes: 0,
+            inspected: 0,
+            skipped: [0; SkipReason::ALL.len()],
+            alerts: 0,
+            events: [0; Event::ALL.len()],
+        }
+    }
+}
+
+impl EngineCounters {
+    /// Frames skipped for all reasons together.
+    pub fn skipped_total(&self) -> u64 {
+        self.skipped.iter().sum()
+    }
+
+    fn skip(&mut self, reason: SkipReason, frames: u64) {
+        if let Some(count) = self.skipped.get_mut(reason as usize) {
+            *count += frames;
+        }
+    }
+}
+
+/// Frames received, inspected, and skipped by reason, in one line.
+impl fmt::Display for EngineCounters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { received, inspected, .. } = self;
+        write!(
+            f,
+            "{received} received = {inspected} inspected + {} skipped",
+            self.skipped_total()
+        )?;
+        let mut before = " (";
+        for (reason, count) in SkipReason::ALL.iter().zip(self.skipped) {
+            if count > 0 {
+                write!(f, "{before}{}: {count}", reason.as_str())?;
+                before = ", ";
+            }
+        }
+        if before == ", " { f.write_str(")") } else { Ok(()) }
+    }
+}
+
+/// Rules, and what one worker needs to apply them.
+struct Slot {
+    ruleset: Arc<Ruleset>,
+    inspector: Inspector,
+}
+
+/// One worker's pipeline.
+pub struct Engine {
+    flows: FlowTable,
+    slots: [Option<Slot>; 2],
+    checksums: Checksums,
+    interfaces: Vec<Option<Arc<str>>>,
+    alerts: AlertSender,
+    counters: EngineCounters,
+}
+
+impl Engine {
+    /// An engine without rules; what it is given before [`Engine::install`] is skipped, and counted.
+    pub fn new(config: EngineConfig, alerts: AlertSender) -> Self {
+        Self {
+            flows: FlowTable::new(&config.flow, config.secret, config.worker),
+            slots: [None, None],
+            checksums: config.checksums,
+            interfaces: config.interfaces,
+            alerts,
+            counters: EngineCounters::default(),
+        }
+    }
+
+    /// Puts the rules of a generation in force, in place of those of two generations before.
+    pub fn install(&mut self, generation: u8, ruleset: Arc<Ruleset>) {
+        let inspector = Inspector::new(&ruleset);
+        let [even, odd] = &mut self.slots;
+        let slot = if generation & 1 == 0 { even } else { odd };
+        *slot = Some(Slot { ruleset, inspector });
+    }
+
+    /// What it did so far.
+    pub fn counters(&self) -> &EngineCounters {
+        &self.counters
+    }
+
+    /// What happened to its flows.
+    pub fn flow_counters(&self) -> FlowCounters {
+        self.flows.counters()
+    }
+
+    /// Counts frames that the source could not even hand over.
+    pub fn skip(&mut self, reason: SkipReason, frames: u64) {
+        self.counters.received += frames;
+        self.counters.skip(reason, frames);
+    }
+
+    /// Takes one frame through the pipeline, with the rules of this generation.
+    #[inline]
+    pub fn process(&mut self, frame: &Frame<'_>, generation: u8) {
+        self.counters.received += 1;
+        self.counters.bytes += u64::from(frame.wire_len);
+        let mut packet = decode(frame);
+        if packet.ip.is_none() {
+            self.note(&packet);
+            self.counters.skip(why_no_ip(&packet), 1);
+            return;
+        }
+        self.checksums.check(&mut packet);
+        self.note(&packet);
+        let flow = self.flows.track(&packet);
+        let [even, odd] = &mut self.slots;
+        let slot = if generation & 1 == 0 { even } else { odd };
+        let Some(Slot { ruleset, inspector }) = slot else {
+            self.counters.skip(SkipReason::NoRuleset, 1);
+            return;
+        };
+        self.counters.inspected += 1;
+        let (alerts, raised) = (&self.alerts, &mut self.counters.alerts);
+        let interface = self.interfaces.get(usize::from(frame.port)).and_then(Option::as_ref);
+        inspector.inspect(ruleset, &packet, flow.as_ref(), &mut |rule| {
+            *raised += 1;
+            if let Some(alert) = alert(rule, &packet, flow, interface) {
+                alerts.send(alert);
+            }
+        });
+    }
+
+    /// Counts the packet's decoder events.
+    #[inline]
+    fn note(&mut self, packet: &Packet<'_>) {
+        if packet.events.is_empty() {
+            return;
+        }
+        for event in packet.events.iter() {
+            if let Some(count) = self.counters.events.get_mut(event as usize) {
+                *count += 1;
+            }
+        }
+    }
+}
+
+/// As the pipeline of a live worker. The clock moves on there also when no frame comes.
+impl Pipeline for Engine {
+    #[inline]
+    fn frame(&mut self, frame: &Frame<'_>, generation: u8) {
+        self.process(frame, generation);
+    }
+
+    fn tick(&mut self) {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = Timestamp(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX));
+        self.flows.expire(now, EXPIRE_BUDGET);
+    }
+}
+
+impl Inspection for Engine {
+    type Rules = Ruleset;
+
+    fn install(&mut self, generation: u8, rules: Arc<Ruleset>) {
+        Self::install(self, generation, rules);
+    }
+
+    fn books(&self) -> AgentBooks {
+        AgentBooks {
+            received: self.counters.received,
+            inspected: self.counters.inspected,
+            skipped: SkipReason::ALL
+                .iter()
+                .map(|reason| reason.as_str())
+                .zip(self.counters.skipped)
+                .collect(),
+            alerts: self.counters.alerts,
+        }
+    }
+}
+
+fn why_no_ip(packet: &Packet<'_>) -> SkipReason {
+    const MPLS: [u16; 2] = [0x8847, 0x8848];
+    const PPPOE: u16 = 0x8864;
+    const BACKBONE: u16 = 0x88e7;
+    const VNTAG: u16 = 0x8926;
+    const ETAG: u16 = 0x893f;
+
+    // A type nobody knows is worth an event, and no damage.
+    if packet.events.iter().any(|event| event != Event::VlanUnknownType) {
+        return SkipReason::Malformed;
+    }
+    match packet.ether_type {
+        PPPOE | BACKBONE | VNTAG | ETAG => SkipReason::Encapsulated,
+        kind if MPLS.contains(&kind) => SkipReason::Encapsulated,
+        _ => SkipReason::NonIp,
+    }
+}
+
+/// What leaves the worker for one match. A packet without IP has no alert.
+#[cold]
+fn alert(
+    rule: &Arc<RuleInfo>,
+    packet: &Packet<'_>,
+    flow: Option<FlowView>,
+    interface: Option<&Arc<str>>,
+) -> Option<Alert> {
+    let ip = packet.ip.as_ref()?;
+    let ports = packet.ports();
+    Some(Alert {
+        time: packet.frame.time,
+        rule: rule.clone(),
+        interface: interface.cloned(),
+        direction: packet.frame.direction,
+        pcap_number: packet.frame.number,
+        vlan: packet.vlan.ids().collect(),
+        source: ip.source(),
+        source_port: ports.map(|(source, _)| source),
+        destination: ip.destination(),
+        destination_port: ports.map(|(_, destination)| destination),
+        ip_proto: ip.protocol(),
+        icmp: match &packet.transport {
+            Transport::Icmpv4(icmp) | Transport::Icmpv6(icmp) => Some((icmp.icmp_type, icmp.code)),
+            _ => None,
+        },
+        flow,
+    })
+}

@@ -1,0 +1,110 @@
+//! From rule files to rules ready to be put in force, for `run` (also when it reloads) and `read`.
+//!
+//! A rule that is refused is told on standard error and left out; with `strict` it ends the attempt.
+//! What refusals mean in full is the business of `nids check`.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::sensor::Generation;
+use crate::cli::exit::{Code, Failure};
+use crate::config::Settings;
+use crate::detect::{self, Environment, Ruleset};
+use crate::rule::diagnostic::Refusal;
+use crate::rule::load::{self, LoadError, Loaded};
+use crate::rule::parser;
+use crate::rule::variables::Variables;
+
+/// Refusals that are told one by one; more are only counted.
+const TOLD: usize = 10;
+/// The folder that is taken when none is named.
+const FOLDER: &str = "rules";
+/// The rules that are taken where that folder is missing too.
+const BUILT_IN: &str = include_str!("../../../rules/local.rules");
+
+/// Where rules come from, and what judges them.
+#[derive(Clone, Debug)]
+pub struct RuleSource {
+    paths: Vec<PathBuf>,
+    variables: Variables,
+    strict: bool,
+}
+
+impl RuleSource {
+    /// Files and folders; none: the folder `rules` here, or else the rules built in.
+    pub fn new(paths: &[PathBuf], settings: &Settings, strict: bool) -> Self {
+        let mut paths = paths.to_vec();
+        if paths.is_empty() && Path::new(FOLDER).is_dir() {
+            paths.push(FOLDER.into());
+        }
+        Self { paths, variables: settings.variables.clone(), strict }
+    }
+
+    /// Loads and compiles them.
+    ///
+    /// # Errors
+    /// A path cannot be read, or a rule is refused and that counts.
+    pub fn build(&self) -> Result<Generation<Ruleset>, Failure> {
+        let mut loaded = self.load()?;
+        for (file, line) in &loaded.bad_lines {
+            log::warn!("{}: {line}", file.display());
+        }
+        let environment = Environment {
+            variables: self.variables.clone(),
+            classifications: std::mem::take(&mut loaded.classifications),
+            references: std::mem::take(&mut loaded.references),
+        };
+        let compiled = detect::compile(&loaded.rules, &environment);
+        let refusals = [loaded.refusals, compiled.refusals].concat();
+        self.judge(&refusals)?;
+        let count = compiled.ruleset.len();
+        let summary = match (count, refusals.len()) {
+            (1, 0) => "1 rule".to_owned(),
+            (count, 0) => format!("{count} rules"),
+            (count, refused) => format!("{count} rules, {refused} refused"),
+        };
+        let filter = compiled.ruleset.filter();
+        Ok(Generation { rules: Arc::new(compiled.ruleset), filter, summary })
+    }
+
+    fn load(&self) -> Result<Loaded, Failure> {
+        if self.paths.is_empty() {
+            let parsed = parser::parse_str(&Arc::from(Path::new("built-in.rules")), BUILT_IN);
+            return Ok(Loaded {
+                rules: parsed.rules,
+                refusals: parsed.refusals,
+                ..Loaded::default()
+            });
+        }
+        load::load(&self.paths).map_err(|error| {
+            let code = match &error {
+                LoadError::Open(..) | LoadError::NotAFile(_) | LoadError::NoRules(_) => {
+                    Code::NoInput
+                }
+                LoadError::Read(..) => Code::Io,
+                LoadError::TooLarge(_) => Code::Data,
+            };
+            Failure::new(code, format!("{error}."))
+        })
+    }
+
+    /// Tells of refused rules, and fails where they count.
+    fn judge(&self, refusals: &[Refusal]) -> Result<(), Failure> {
+        for refusal in refusals.iter().take(TOLD) {
+            let Refusal { file, line, reason, .. } = refusal;
+            let help = refusal.help.as_deref().map_or(String::new(), |help| format!("; {help}"));
+            log::warn!("{}:{line}: rule refused: {reason}{help}", file.display());
+        }
+        if let Some(more) = refusals.len().checked_sub(TOLD + 1) {
+            log::warn!("{} more rules refused; `nids check` shows all", more + 1);
+        }
+        match refusals.len() {
+            0 => Ok(()),
+            count if self.strict => {
+                let rules = if count == 1 { "1 rule is" } else { &format!("{count} rules are") };
+                Err(Failure::new(Code::Data, format!("{rules} refused, and --strict is set.")))
+            }
+            _ => Ok(()),
+        }
+    }
+}
