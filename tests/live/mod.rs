@@ -12,9 +12,10 @@ mod handover;
 mod leftover;
 mod monitor;
 pub mod netns;
-
+mod process;
 mod program;
 pub mod reference;
+pub mod sensor;
 pub mod service;
 mod split;
 mod traffic;

@@ -6,6 +6,7 @@ pub mod exit;
 pub mod interrupt;
 pub mod monitor;
 pub mod read;
+pub mod run;
 pub mod stdout;
 
 use std::io::Write;
@@ -24,6 +25,7 @@ struct Cli {
 /// One variant a file in this folder: `Name(name::Args)`; the file has `pub fn run(args) -> Result<(), Failure>`.
 #[derive(Subcommand)]
 enum Command {
+    Run(run::Args),
     Alerts(alerts::Args),
     Monitor(monitor::Args),
     Read(read::Args),
@@ -32,6 +34,7 @@ enum Command {
 /// Parses the command line and runs the subcommand.
 pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
+        Command::Run(args) => run::run(args),
         Command::Alerts(args) => alerts::run(args),
         Command::Monitor(args) => monitor::run(args),
         Command::Read(args) => read::run(args),

@@ -40,6 +40,17 @@ impl RuleSource {
         Self { paths, variables: settings.variables.clone(), strict }
     }
 
+    /// Where the rules come from, in words.
+    pub fn describe(&self) -> String {
+        match self.paths.as_slice() {
+            [] => "built in: name others with --rules".to_owned(),
+            paths => {
+                let names: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
+                names.join(", ")
+            }
+        }
+    }
+
     /// Loads and compiles them.
     ///
     /// # Errors

@@ -1,0 +1,187 @@
+//! `nids run`: the sensor on live interfaces, until it is stopped.
+//!
+//! This file reads the flags and says in which order things are opened; the parts are in `capture`,
+//! `runtime` and `output`.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nids_abi::{FilterTable, MAX_CAPTURE};
+
+use super::exit::Failure;
+use crate::capture::interface;
+use crate::capture::xdp::{self, Capture, DirectionChoice, ModeChoice};
+use crate::config::Settings;
+use crate::output::{self, OutputConfig, Policy};
+use crate::runtime::control::Control;
+use crate::runtime::engine::{Engine, EngineConfig};
+use crate::runtime::privilege::{self, Identity};
+use crate::runtime::rules::RuleSource;
+use crate::runtime::sensor::{Inspection, Sensor};
+use crate::telemetry::log::{self as messages, LogLevel};
+
+/// Listens on interfaces and raises alerts, until Ctrl-C.
+///
+/// An XDP program in the kernel looks at every frame and hands over those that a loaded rule could
+/// want. Signals: SIGUSR1 prints the balance of all counters, SIGUSR2 loads the rules anew without
+/// losing a packet, SIGHUP opens the logs anew, SIGINT and SIGTERM stop in order.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// Interfaces to listen on [default: that of the default route].
+    #[arg(long, short, value_name = "IF", value_delimiter = ',')]
+    iface: Vec<String>,
+    /// Rules: a file, or a folder with *.rules [default: rules/ here, else the built-in ones].
+    #[arg(long, short, value_name = "PATH")]
+    rules: Vec<PathBuf>,
+    /// Write alerts as EVE JSON to this file.
+    #[arg(long, value_name = "FILE")]
+    eve: Option<PathBuf>,
+    /// Write alerts in Snort's fast format to this file.
+    #[arg(long, value_name = "FILE")]
+    fast: Option<PathBuf>,
+    /// Show alerts on standard output (this is the default).
+    #[arg(long, overrides_with = "quiet")]
+    console: bool,
+    /// Do not show alerts on standard output.
+    #[arg(long, short, overrides_with = "console")]
+    quiet: bool,
+    /// How to attach: auto is driver, else generic.
+    #[arg(long, value_name = "MODE", default_value = "auto")]
+    mode: ModeChoice,
+    /// Which frames to see; those that leave are always seen through tcx.
+    #[arg(long, value_name = "WAY", default_value = "ingress")]
+    direction: DirectionChoice,
+    /// Worker threads [default: one for each processor].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    workers: Option<u16>,
+    /// Bytes of a frame to inspect at most.
+    #[arg(long, value_name = "BYTES", default_value_t = MAX_CAPTURE as u32,
+          value_parser = clap::value_parser!(u32).range(64..=MAX_CAPTURE as i64))]
+    snaplen: u32,
+    /// Size of a ring (one for each processor and worker) in KiB, a power of two [default: by their
+    /// number, 1024 to 8192].
+    #[arg(long, value_name = "KIB", value_parser = ring_size)]
+    ring_size: Option<u32>,
+    /// How long a worker rests between two looks at its rings, in microseconds.
+    #[arg(long, value_name = "US", default_value_t = 200,
+          value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    nap: u64,
+    /// Drop every frame after it was seen: for a tap or SPAN port, with nobody behind it.
+    #[arg(long)]
+    tap: bool,
+    /// Take the place of another XDP program, or of a running nids.
+    #[arg(long)]
+    force: bool,
+    /// Have the kernel hand over every frame, whatever the rules want.
+    #[arg(long)]
+    no_filter: bool,
+    /// Set a variable or setting, by Suricata's name: vars.address-groups.HOME_NET=10.0.0.0/8.
+    #[arg(long, value_name = "NAME=VALUE")]
+    set: Vec<String>,
+    /// Do not start, and do not reload, when a rule is refused, instead of going on without it.
+    #[arg(long)]
+    strict: bool,
+    /// Go on without settings that are unknown or whose function is not there.
+    #[arg(long)]
+    lenient: bool,
+    /// Become this user once attached. Rules and logs that are opened again later must be open to it.
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
+    /// How much to say on standard error. debug makes the kernel half tell each decision: slow.
+    #[arg(long, value_name = "LEVEL", default_value = "info")]
+    log_level: LogLevel,
+}
+
+/// Runs the sensor until a signal stops it.
+pub fn run(args: Args) -> Result<(), Failure> {
+    messages::start(args.log_level);
+    xdp::check_rights()?;
+    let mut settings = Settings::default();
+    settings.set_all(&args.set, args.lenient)?;
+    let identity = args.user.as_deref().map(Identity::find).transpose()?;
+    let interfaces = match args.iface.as_slice() {
+        [] => vec![interface::default_route()?],
+        named => named.to_vec(),
+    };
+    for name in &interfaces {
+        interface::find(name)?;
+    }
+    if identity.is_some() {
+        privilege::no_new_privileges()?;
+    }
+    let control = Control::new()?;
+
+    let source = RuleSource::new(&args.rules, &settings, args.strict);
+    log::info!("rules: {}", source.describe());
+    let no_filter = args.no_filter;
+    let build = move || {
+        let mut generation = source.build()?;
+        if no_filter {
+            *generation.filter = FilterTable::FULL;
+        }
+        Ok(generation)
+    };
+    let first = build()?;
+    let outputs = OutputConfig {
+        console: !args.quiet,
+        fast: args.fast.clone(),
+        eve: args.eve.clone(),
+        ..OutputConfig::default()
+    };
+    let (alerts, writer) = output::start(outputs, Policy::Count)?;
+    let (capture, rings) = Capture::open(&capture_settings(&args, interfaces))?;
+    for note in capture.notes() {
+        log::info!("{note}");
+    }
+    if let Some(identity) = &identity {
+        identity.assume()?;
+        log::info!("running as {}", identity.name());
+    }
+    let names: Vec<Option<Arc<str>>> =
+        capture.ports().iter().map(|port| Some(port.interface.as_str().into())).collect();
+    let (workers, secret) = (rings.len() as u32, xdp::secret()?);
+    let sensor = Sensor::start(capture, rings, writer, &first, |number| {
+        let config = EngineConfig::live(&settings, number as u8, workers, secret, names.clone());
+        Engine::new(config, alerts.clone())
+    })?;
+    drop(alerts);
+    announce(&sensor, &first.summary);
+    let balance = control.serve(sensor, build)?;
+    eprintln!("{balance}");
+    Ok(())
+}
+
+/// Scripts wait for this line. Standard error has no buffer.
+fn announce<P: Inspection>(sensor: &Sensor<P>, rules: &str) {
+    let ports: Vec<_> = sensor.capture().ports().iter().map(ToString::to_string).collect();
+    let workers = match sensor.workers() {
+        1 => "1 worker".to_owned(),
+        many => format!("{many} workers"),
+    };
+    eprintln!("listening on {}, {workers}, {rules}", ports.join(", "));
+}
+
+fn capture_settings(args: &Args, interfaces: Vec<String>) -> xdp::Settings {
+    xdp::Settings {
+        mode: args.mode,
+        direction: args.direction,
+        workers: args.workers.map(usize::from),
+        snaplen: args.snaplen,
+        tap: args.tap,
+        force: args.force,
+        debug: args.log_level == LogLevel::Debug,
+        ring_bytes: args.ring_size.map(|kib| kib << 10),
+        nap: Duration::from_micros(args.nap),
+        ..xdp::Settings::new(interfaces)
+    }
+}
+
+/// KiB; what the kernel takes for a ring.
+fn ring_size(text: &str) -> Result<u32, String> {
+    let kib: u32 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if kib.is_power_of_two() && (4..=1 << 20).contains(&kib) {
+        return Ok(kib);
+    }
+    Err("it must be a power of two from 4 to 1048576".into())
+}
