@@ -13,11 +13,13 @@
 //!   bytes that are asked for by place (`tcp[20]`) refuse it here too.
 #![deny(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
+mod compare;
 mod kernel;
 mod lexer;
 mod matching;
 mod names;
 mod parser;
+mod value;
 
 use std::fmt;
 use std::net::IpAddr;
