@@ -136,7 +136,7 @@ mod tests {
         fn normalize_keeps_the_members(mut a in ranges()) {
             let before = model(&a);
             normalize(&mut a);
-            prop_assert_eq!(model(&a), before.clone());
+            prop_assert_eq!(&model(&a), &before);
             prop_assert!(is_normal(&a));
             for v in 0..=255 {
                 prop_assert_eq!(contains(&a, v), before[usize::from(v)]);
