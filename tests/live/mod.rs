@@ -7,9 +7,11 @@ mod attach;
 mod bed;
 mod books;
 pub mod bpf;
+mod control;
 mod flood;
 mod handover;
 mod leftover;
+mod mission;
 mod monitor;
 pub mod netns;
 mod process;
@@ -20,6 +22,7 @@ pub mod service;
 mod split;
 mod traffic;
 pub mod vlan;
+mod witness;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -58,6 +61,11 @@ fn missing(tools: &[&str]) -> Option<String> {
     all.extend(tools);
     let absent: Vec<_> = all.into_iter().filter(|tool| !netns::installed(tool)).collect();
     (!absent.is_empty()).then(|| format!("not installed: {}", absent.join(", ")))
+}
+
+/// The program under test.
+pub fn nids() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_nids"))
 }
 
 /// The eBPF object that the binary under test embeds.

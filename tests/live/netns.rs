@@ -5,8 +5,6 @@
 //! test panics. A bed whose process was killed is removed by the next one. `cargo xtask demo` and
 //! `cargo xtask bench` stand on this file too. Services and the sensor are left to their own files.
 
-#![allow(dead_code, reason = "shared by path: the tests and xtask each use a part")]
-
 use std::fmt::Display;
 use std::io::{self, BufRead, BufReader, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

@@ -50,6 +50,11 @@ impl Sensor {
         Ok(Self { process, folder })
     }
 
+    /// Writes its rules anew; SIGUSR2 makes it read them.
+    pub fn write_rules(&self, rules: &str) -> io::Result<()> {
+        fs::write(self.file("test.rules"), rules)
+    }
+
     /// A file in its folder.
     pub fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
@@ -72,6 +77,11 @@ impl Sensor {
     pub fn wait_eve(&self, count: usize) -> Vec<serde_json::Value> {
         wait_until(LIMIT, || self.eve().len() >= count);
         self.eve()
+    }
+
+    /// The last balance it printed.
+    pub fn balance(&self) -> io::Result<Balance> {
+        Balance::read(&self.process.stderr.all())
     }
 
     /// Ends it as Ctrl-C does.

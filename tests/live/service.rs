@@ -75,14 +75,18 @@ fn listens(pid: u32, port: u16) -> bool {
     })
 }
 
-/// Requests a path as it stands (no clean-up of `..`) with curl; the HTTP status.
-pub fn curl(side: &Namespace, server: IpAddr, port: u16, path: &str) -> io::Result<u16> {
+/// Requests a path as it stands (no clean-up of `..`) with curl; the HTTP status and the client's port.
+pub fn curl(side: &Namespace, server: IpAddr, port: u16, path: &str) -> io::Result<(u16, u16)> {
     let url = format!("http://{}{path}", SocketAddr::new(server, port));
-    let args =
-        ["--path-as-is", "-g", "-s", "-m", "10", "-o", "/dev/null", "-w", "%{http_code}", &url];
+    let what = "%{http_code} %{local_port}";
+    let args = ["--path-as-is", "-g", "-s", "-m", "10", "-o", "/dev/null", "-w", what, &url];
     let output = side.run("curl", &args)?;
     let text = String::from_utf8_lossy(&output.stdout);
-    text.trim().parse().map_err(|_| io::Error::other(format!("curl said {text:?}")))
+    let mut words = text.split_whitespace().map(str::parse);
+    match (words.next(), words.next()) {
+        (Some(Ok(status)), Some(Ok(local))) => Ok((status, local)),
+        _ => Err(io::Error::other(format!("curl said {text:?}"))),
+    }
 }
 
 /// A TCP server that reads what it is sent and answers nothing, on a thread inside the namespace.

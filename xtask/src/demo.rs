@@ -62,11 +62,11 @@ pub fn run(args: Args) -> Result<()> {
         Ok(())
     };
     let path = "/../../../../etc/passwd";
-    let status = curl(&bed.client, server, 80, "/index.html")?;
+    let (status, _) = curl(&bed.client, server, 80, "/index.html")?;
     step(&format!("curl http://{server}/index.html"), format!("HTTP {status}, no alert"), 0)?;
-    let status = curl(&bed.client, server, 80, path)?;
+    let (status, _) = curl(&bed.client, server, 80, path)?;
     step(&format!("curl --path-as-is http://{server}{path}"), format!("HTTP {status}"), 1)?;
-    let status = curl(&bed.client, server6, 80, path)?;
+    let (status, _) = curl(&bed.client, server6, 80, path)?;
     step(&format!("curl --path-as-is http://[{server6}]{path}"), format!("HTTP {status}"), 1)?;
     send(&bed.client, server, 22, b"USER root\r\nPASS letmein\r\n")?;
     step(&format!("printf 'USER root\\r\\n' | nc {server} 22"), "sent".into(), 1)?;

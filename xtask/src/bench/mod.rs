@@ -6,6 +6,7 @@ mod engine;
 mod kernel;
 mod live;
 mod read;
+mod replay;
 mod sender;
 mod table;
 mod traffic;

@@ -9,6 +9,8 @@ use std::path::Path;
 
 /// Sessions that are under way at the same time.
 const CONCURRENT: usize = 200;
+/// A session has some 60 frames; a small traffic has no more sessions at once than a third of it holds.
+const SESSION: usize = 180;
 /// Largest TCP payload.
 const MSS: usize = 1448;
 
@@ -81,8 +83,9 @@ pub fn http(packets: usize, seed: u64) -> Traffic {
     let mut random = Random(seed);
     let mut traffic = Traffic { bytes: Vec::new(), ends: Vec::new(), sessions: 0, attacks: 0 };
     let mut active: Vec<std::vec::IntoIter<Vec<u8>>> = Vec::new();
+    let concurrent = (packets / SESSION).clamp(1, CONCURRENT);
     loop {
-        while active.len() < CONCURRENT && traffic.len() < packets {
+        while active.len() < concurrent && traffic.len() < packets {
             let (frames, attacks) = session(&mut random, traffic.sessions as u32);
             traffic.sessions += 1;
             traffic.attacks += attacks;
