@@ -1,0 +1,7 @@
+//! The detection engine against other judges: a naive matcher, itself behind the kernel's filter, and
+//! Suricata.
+
+mod filter;
+mod reference;
+mod suricata;
+pub(crate) mod world;

@@ -1,0 +1,633 @@
+//! Generated rules and packets over a small world, so that matches are frequent, and what rules mean,
+//! written as plainly as can be.
+
+use std::fmt::Write;
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use nids::capture::{Direction, Frame, LinkType, Timestamp};
+use nids::decode::{Packet, Transport};
+use nids::detect::{Environment, Ruleset, compile};
+use nids::flow::{FlowDirection, FlowView};
+use nids::rule::parser::parse_str;
+use proptest::prelude::*;
+
+/// A rule, as its text and as what it means.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    pub sid: u32,
+    pub action: &'static str,
+    pub protocol: &'static str,
+    pub source: Address,
+    pub source_port: Ports,
+    pub both: bool,
+    pub destination: Address,
+    pub destination_port: Ports,
+    pub priority: u8,
+    pub options: Vec<Test>,
+    pub contents: Vec<Content>,
+}
+
+/// An address group: text, members, and whether it is named by what it is not.
+#[derive(Clone, Copy, Debug)]
+pub struct Address(pub &'static str, pub fn(IpAddr) -> bool, pub bool);
+
+/// A port group.
+#[derive(Clone, Copy, Debug)]
+pub struct Ports(pub &'static str, pub fn(u16) -> bool);
+
+/// A keyword that is no content.
+#[derive(Clone, Copy, Debug)]
+pub struct Test {
+    pub text: &'static str,
+    pub holds: fn(&Packet<'_>, Option<&FlowView>) -> bool,
+    /// The rule may still be one of addresses only.
+    pub of_addresses: bool,
+}
+
+/// A content.
+#[derive(Clone, Debug)]
+pub struct Content {
+    pub bytes: Vec<u8>,
+    pub negated: bool,
+    pub nocase: bool,
+    pub place: Place,
+    pub endswith: bool,
+    pub fast: bool,
+}
+
+/// Where a content is sought.
+#[derive(Clone, Copy, Debug)]
+pub enum Place {
+    Anywhere,
+    Absolute(Option<u16>, Option<u16>),
+    Start,
+    Relative(Option<i32>, Option<u32>),
+}
+
+const fn any_address(_: IpAddr) -> bool {
+    true
+}
+const fn any_port(_: u16) -> bool {
+    true
+}
+
+/// `10.0.0.0/8` stands in the packets for home.
+pub const ADDRESSES: [Address; 7] = [
+    Address("any", any_address, false),
+    Address("any", any_address, false),
+    Address("any", any_address, false),
+    Address("10.0.0.0/8", |a| matches!(a, IpAddr::V4(a) if a.octets()[0] == 10), false),
+    Address(
+        "[10.0.0.0/8,!10.0.0.0/9]",
+        |a| matches!(a, IpAddr::V4(a) if a.octets()[0] == 10 && a.octets()[1] >= 128),
+        true,
+    ),
+    Address("!10.0.0.0/8", |a| matches!(a, IpAddr::V4(a) if a.octets()[0] != 10), true),
+    Address("2001:db8::/33", |a| matches!(a, IpAddr::V6(a) if a.segments()[2] < 0x8000), false),
+];
+
+pub const PORTS: [Ports; 8] = [
+    Ports("any", any_port),
+    Ports("any", any_port),
+    Ports("any", any_port),
+    Ports("80", |p| p == 80),
+    Ports("[80,4000]", |p| p == 80 || p == 4000),
+    Ports("!80", |p| p != 80),
+    Ports("1024:", |p| p >= 1024),
+    Ports("[:5000,!80]", |p| p <= 5000 && p != 80),
+];
+
+fn tcp_flags(packet: &Packet<'_>) -> Option<u8> {
+    packet.tcp().map(|tcp| tcp.flags)
+}
+fn icmp(packet: &Packet<'_>) -> Option<(u8, u8)> {
+    match &packet.transport {
+        Transport::Icmpv4(icmp) | Transport::Icmpv6(icmp) => Some((icmp.icmp_type, icmp.code)),
+        _ => None,
+    }
+}
+fn ttl(packet: &Packet<'_>) -> u8 {
+    packet.ip.as_ref().map_or(0, |ip| ip.ttl())
+}
+fn number(packet: &Packet<'_>) -> u8 {
+    packet.ip.as_ref().map_or(255, |ip| ip.protocol())
+}
+/// The payload rules see.
+pub fn payload<'a>(packet: &Packet<'a>) -> &'a [u8] {
+    match packet.transport {
+        Transport::Other | Transport::None => &[],
+        _ => packet.payload,
+    }
+}
+const fn test(text: &'static str, holds: fn(&Packet<'_>, Option<&FlowView>) -> bool) -> Test {
+    Test { text, holds, of_addresses: false }
+}
+
+/// Keywords for any protocol.
+pub const COMMON: [Test; 9] = [
+    test("dsize:0;", |p, _| payload(p).is_empty()),
+    test("dsize:>0;", |p, _| !payload(p).is_empty()),
+    test("dsize:2<>9;", |p, _| (3..=8).contains(&payload(p).len())),
+    test("dsize:!6;", |p, _| payload(p).len() != 6),
+    test("ttl:64;", |p, _| ttl(p) == 64),
+    test("ttl:63-65;", |p, _| ttl(p) == 64),
+    test("ttl:<64;", |p, _| ttl(p) < 64),
+    test("ttl:!64;", |p, _| ttl(p) != 64),
+    Test {
+        text: "sameip;",
+        holds: |p, _| p.ip.as_ref().is_some_and(|ip| ip.source() == ip.destination()),
+        of_addresses: true,
+    },
+];
+pub const TCP: [Test; 9] = [
+    test("flags:S;", |p, _| tcp_flags(p) == Some(0x02)),
+    test("flags:S,12;", |p, _| tcp_flags(p).is_some_and(|f| f & 0x3f == 0x02)),
+    test("flags:A+;", |p, _| tcp_flags(p).is_some_and(|f| f & 0x10 != 0)),
+    test("flags:PA;", |p, _| tcp_flags(p) == Some(0x18)),
+    test("flags:*FR;", |p, _| tcp_flags(p).is_some_and(|f| f & 0x05 != 0)),
+    test("flags:+FA;", |p, _| tcp_flags(p).is_some_and(|f| f & 0x11 == 0x11)),
+    test("flags:R;", |p, _| tcp_flags(p) == Some(0x04)),
+    test("flags:!A;", |p, _| tcp_flags(p).is_some_and(|f| f & 0x10 == 0)),
+    test("flags:0;", |p, _| tcp_flags(p) == Some(0)),
+];
+pub const ICMP: [Test; 5] = [
+    test("itype:8;", |p, _| icmp(p).is_some_and(|(t, _)| t == 8)),
+    test("itype:<9;", |p, _| icmp(p).is_some_and(|(t, _)| t < 9)),
+    test("itype:7<>14;", |p, _| icmp(p).is_some_and(|(t, _)| (8..14).contains(&t))),
+    test("icode:0;", |p, _| icmp(p).is_some_and(|(_, c)| c == 0)),
+    test("icode:!1;", |p, _| icmp(p).is_some_and(|(_, c)| c != 1)),
+];
+pub const IP: [Test; 4] = [
+    Test { text: "ip_proto:6;", holds: |p, _| number(p) == 6, of_addresses: true },
+    Test { text: "ip_proto:!tcp;", holds: |p, _| number(p) != 6, of_addresses: true },
+    Test { text: "ip_proto:>20;", holds: |p, _| number(p) > 20, of_addresses: true },
+    Test { text: "ip_proto:<7;", holds: |p, _| number(p) < 7, of_addresses: true },
+];
+fn way(flow: Option<&FlowView>) -> FlowDirection {
+    flow.map_or(FlowDirection::ToServer, |flow| flow.direction)
+}
+pub const FLOW: [Test; 8] = [
+    test("flow:to_server;", |_, f| way(f) == FlowDirection::ToServer),
+    test("flow:to_client;", |_, f| way(f) == FlowDirection::ToClient),
+    test("flow:established;", |_, f| f.is_some_and(|f| f.established)),
+    test("flow:not_established;", |_, f| f.is_some_and(|f| !f.established)),
+    test("flow:stateless;", |_, f| f.is_some()),
+    test("flow:established,to_server;", |_, f| {
+        f.is_some_and(|f| f.established && f.direction == FlowDirection::ToServer)
+    }),
+    test("flow:from_server,established;", |_, f| {
+        f.is_some_and(|f| f.established && f.direction == FlowDirection::ToClient)
+    }),
+    test("flow:no_stream;", |_, _| true),
+];
+
+impl Rule {
+    /// Its text.
+    pub fn text(&self) -> String {
+        let mut out = format!(
+            "{} {} {} {} {} {} {} (msg:\"rule {}\";",
+            self.action,
+            self.protocol,
+            self.source.0,
+            self.source_port.0,
+            if self.both { "<>" } else { "->" },
+            self.destination.0,
+            self.destination_port.0,
+            self.sid
+        );
+        for option in &self.options {
+            let _ = write!(out, " {}", option.text);
+        }
+        for content in &self.contents {
+            content.write(&mut out);
+        }
+        let _ = write!(out, " priority:{}; sid:{};)", self.priority, self.sid);
+        out
+    }
+
+    /// How often it matches the packet: twice where both ways of a `<>` do.
+    pub fn matches(&self, packet: &Packet<'_>, flow: Option<&FlowView>) -> usize {
+        let there = self.matches_one_way(packet, flow);
+        let mut swapped = self.clone();
+        std::mem::swap(&mut swapped.source, &mut swapped.destination);
+        std::mem::swap(&mut swapped.source_port, &mut swapped.destination_port);
+        let equal =
+            self.source.0 == swapped.source.0 && self.source_port.0 == swapped.source_port.0;
+        let back = self.both && !equal && swapped.matches_one_way(packet, flow);
+        usize::from(there) + usize::from(back)
+    }
+
+    fn matches_one_way(&self, packet: &Packet<'_>, flow: Option<&FlowView>) -> bool {
+        let Some(ip) = &packet.ip else { return false };
+        let protocol = match self.protocol {
+            "tcp" | "tcp-pkt" => number(packet) == 6,
+            "udp" => number(packet) == 17,
+            "icmp" => matches!(number(packet), 1 | 58),
+            _ => true,
+        };
+        let ports = match packet.ports() {
+            Some((source, destination)) => {
+                (self.source_port.1)(source) && (self.destination_port.1)(destination)
+            }
+            None => self.source_port.0 == "any" && self.destination_port.0 == "any",
+        };
+        let addresses = (self.source.1)(ip.source()) && (self.destination.1)(ip.destination());
+        let options = self.options.iter().all(|option| (option.holds)(packet, flow));
+        let once = self.contents.is_empty()
+            && self.action != "pass"
+            && !self.source.2
+            && !self.destination.2
+            && self.options.iter().all(|option| option.of_addresses);
+        let first = flow.is_none_or(|flow| match flow.direction {
+            FlowDirection::ToServer => flow.packets_to_server == 1,
+            FlowDirection::ToClient => flow.packets_to_client == 1,
+        });
+        let payload = payload(packet);
+        let contents =
+            self.contents.is_empty() || !payload.is_empty() && hold(&self.contents, 0, payload);
+        protocol && ports && addresses && options && (!once || first) && contents
+    }
+}
+
+/// Whether there is a choice of hits that fits: every one is tried.
+fn hold(contents: &[Content], cursor: usize, payload: &[u8]) -> bool {
+    let Some((content, rest)) = contents.split_first() else { return true };
+    let length = content.bytes.len();
+    let (start, end) = match content.place {
+        Place::Anywhere => (0, None),
+        Place::Absolute(offset, depth) => {
+            let offset = i64::from(offset.unwrap_or(0));
+            (offset, depth.map(|depth| offset + i64::from(depth)))
+        }
+        Place::Start => (0, Some(length as i64)),
+        Place::Relative(distance, within) => {
+            let start = cursor as i64 + i64::from(distance.unwrap_or(0));
+            (start, within.map(|within| start + i64::from(within)))
+        }
+    };
+    let fits = |at: usize| {
+        let last = at + length;
+        at as i64 >= start
+            && end.is_none_or(|end| last as i64 <= end)
+            && (!content.endswith || last == payload.len())
+            && payload.get(at..last).is_some_and(|found| match content.nocase {
+                true => found.eq_ignore_ascii_case(&content.bytes),
+                false => found == content.bytes,
+            })
+    };
+    let mut hits = (0..payload.len()).filter(|at| fits(*at));
+    match content.negated {
+        true => hits.next().is_none() && hold(rest, cursor, payload),
+        false => hits.any(|at| hold(rest, at + length, payload)),
+    }
+}
+
+impl Content {
+    fn write(&self, out: &mut String) {
+        let _ = write!(out, " content:{}\"|", if self.negated { "!" } else { "" });
+        for byte in &self.bytes {
+            let _ = write!(out, "{byte:02x} ");
+        }
+        out.push_str("|\";");
+        match self.place {
+            Place::Anywhere => {}
+            Place::Start => out.push_str(" startswith;"),
+            Place::Absolute(offset, depth) => {
+                offset.map(|value| write!(out, " offset:{value};"));
+                depth.map(|value| write!(out, " depth:{value};"));
+            }
+            Place::Relative(distance, within) => {
+                distance.map(|value| write!(out, " distance:{value};"));
+                within.map(|value| write!(out, " within:{value};"));
+            }
+        }
+        for (on, text) in [
+            (self.nocase, " nocase;"),
+            (self.endswith, " endswith;"),
+            (self.fast, " fast_pattern;"),
+        ] {
+            if on {
+                out.push_str(text);
+            }
+        }
+    }
+}
+
+/// Compiles rules, all of which must be honoured.
+pub fn compiled(rules: &[Rule]) -> Ruleset {
+    let text: String = rules.iter().map(|rule| rule.text() + "\n").collect();
+    let file: Arc<Path> = Path::new("generated.rules").into();
+    let parsed = parse_str(&file, &text);
+    assert!(parsed.refusals.is_empty(), "{:?}", parsed.refusals);
+    let compiled = compile(&parsed.rules, &Environment::default());
+    assert!(compiled.refusals.is_empty(), "{text}: {:?}", compiled.refusals);
+    compiled.ruleset
+}
+
+/// What the rules should tell of a packet, in order.
+pub fn expected(rules: &[Rule], packet: &Packet<'_>, flow: Option<&FlowView>) -> Vec<u32> {
+    let mut matched: Vec<&Rule> = Vec::new();
+    for rule in rules {
+        matched.extend(std::iter::repeat_n(rule, rule.matches(packet, flow)));
+    }
+    if matched.iter().any(|rule| rule.action == "pass") {
+        return Vec::new();
+    }
+    let action = |rule: &Rule| ["drop", "reject", "alert"].iter().position(|a| *a == rule.action);
+    matched.sort_by_key(|rule| (action(rule), rule.priority, rule.sid));
+    matched.iter().map(|rule| rule.sid).collect()
+}
+
+fn bytes(longest: usize) -> impl Strategy<Value = Vec<u8>> {
+    prop::collection::vec(prop::sample::select(&b"aAbBc\xff"[..]), 1..=longest)
+}
+
+fn content() -> impl Strategy<Value = Content> {
+    let place = |length: usize| {
+        let length16 = length as u16;
+        let depth = length16..length16 + 8;
+        let within = length as u32..length as u32 + 6;
+        prop_oneof![
+            4 => Just(Place::Anywhere),
+            2 => (prop::option::of(0..6_u16), prop::option::of(depth))
+                .prop_map(|(offset, depth)| match (offset, depth) {
+                    (None, None) => Place::Anywhere,
+                    _ => Place::Absolute(offset, depth),
+                }),
+            1 => Just(Place::Start),
+            6 => (prop::option::of(-3..4_i32), prop::option::of(within))
+                .prop_map(|(distance, within)| match (distance, within) {
+                    (None, None) => Place::Relative(Some(0), None),
+                    _ => Place::Relative(distance, within),
+                }),
+        ]
+    };
+    (bytes(3), prop::bool::weighted(0.2), any::<bool>(), prop::bool::weighted(0.1)).prop_flat_map(
+        move |(bytes, negated, nocase, endswith)| {
+            let length = bytes.len();
+            place(length).prop_map(move |place| Content {
+                bytes: bytes.clone(),
+                negated,
+                nocase,
+                place,
+                endswith,
+                fast: false,
+            })
+        },
+    )
+}
+
+/// Any rule; the sid is set by [`rules`].
+pub fn rule() -> impl Strategy<Value = Rule> {
+    let option = prop::option::weighted::<prop::sample::Select<Test>>;
+    (
+        prop::sample::select(&["alert", "alert", "alert", "alert", "drop", "reject", "pass"][..]),
+        prop::sample::select(&["tcp", "tcp", "tcp", "udp", "icmp", "ip", "tcp-pkt"][..]),
+        (prop::sample::select(&ADDRESSES[..]), prop::sample::select(&ADDRESSES[..])),
+        (prop::sample::select(&PORTS[..]), prop::sample::select(&PORTS[..])),
+        prop::bool::weighted(0.1),
+        1..4_u8,
+        (
+            option(0.2, prop::sample::select(&COMMON[..])),
+            option(0.3, prop::sample::select(&TCP[..])),
+            option(0.3, prop::sample::select(&ICMP[..])),
+            option(0.3, prop::sample::select(&IP[..])),
+            option(0.3, prop::sample::select(&FLOW[..])),
+        ),
+        prop::collection::vec(content(), 0..5),
+        prop::option::weighted(0.3, any::<prop::sample::Index>()),
+    )
+        .prop_map(
+            |(
+                action,
+                protocol,
+                (source, destination),
+                ports,
+                both,
+                priority,
+                tests,
+                contents,
+                fast,
+            )| {
+                let (common, tcp, icmp, ip, flow) = tests;
+                let mut rule = Rule {
+                    sid: 0,
+                    action,
+                    protocol,
+                    source,
+                    source_port: ports.0,
+                    both,
+                    destination,
+                    destination_port: ports.1,
+                    priority,
+                    options: Vec::new(),
+                    contents,
+                };
+                let protocol_test = match protocol {
+                    "tcp" | "tcp-pkt" => tcp,
+                    "icmp" => icmp,
+                    "ip" => ip,
+                    _ => None,
+                };
+                rule.options.extend([common, protocol_test, flow].into_iter().flatten());
+                // A content longer than `dsize` allows is refused.
+                if rule
+                    .options
+                    .iter()
+                    .any(|option| matches!(option.text, "dsize:0;" | "dsize:2<>9;"))
+                {
+                    rule.contents.clear();
+                }
+                if protocol == "icmp" {
+                    // Without ports such a rule matches nothing (as in Suricata).
+                    rule.source_port = PORTS[0];
+                    rule.destination_port = PORTS[0];
+                }
+                if let Some(index) = fast
+                    && !rule.contents.is_empty()
+                {
+                    let at = index.index(rule.contents.len());
+                    let content = &mut rule.contents[at];
+                    content.fast = !content.negated;
+                }
+                rule
+            },
+        )
+}
+
+/// Rules with sids of their own.
+pub fn rules(most: usize) -> impl Strategy<Value = Vec<Rule>> {
+    prop::collection::vec(rule(), 1..=most).prop_map(|mut rules| {
+        for (sid, rule) in (1..).zip(&mut rules) {
+            rule.sid = sid;
+        }
+        rules
+    })
+}
+
+/// A packet, from which its bytes are made.
+#[derive(Clone, Debug)]
+pub struct PacketSpec {
+    pub source: IpAddr,
+    pub destination: IpAddr,
+    pub ttl: u8,
+    pub layer: Layer,
+    pub payload: Vec<u8>,
+}
+
+/// Its transport layer.
+#[derive(Clone, Copy, Debug)]
+pub enum Layer {
+    Tcp {
+        ports: (u16, u16),
+        flags: u8,
+        seq: u32,
+        ack: u32,
+    },
+    Udp {
+        ports: (u16, u16),
+    },
+    Icmp {
+        kind: u8,
+        code: u8,
+    },
+    /// A protocol nothing is known of.
+    Other(u8),
+    /// A fragment of a datagram of this protocol.
+    Fragment(u8),
+}
+
+impl PacketSpec {
+    /// An Ethernet frame, or the IP packet alone.
+    pub fn bytes(&self, ethernet: bool) -> Vec<u8> {
+        let v6 = self.source.is_ipv6();
+        let mut body = Vec::new();
+        let protocol = match self.layer {
+            Layer::Tcp { ports, flags, seq, ack } => {
+                body.extend(ports.0.to_be_bytes());
+                body.extend(ports.1.to_be_bytes());
+                body.extend(seq.to_be_bytes());
+                body.extend(ack.to_be_bytes());
+                body.extend([0x50, flags, 0x10, 0, 0, 0, 0, 0]);
+                6
+            }
+            Layer::Udp { ports } => {
+                body.extend(ports.0.to_be_bytes());
+                body.extend(ports.1.to_be_bytes());
+                body.extend((8 + self.payload.len() as u16).to_be_bytes());
+                body.extend([0, 0]);
+                17
+            }
+            Layer::Icmp { kind, code } => {
+                body.extend([kind, code, 0, 0, 0, 1, 0, 1]);
+                if v6 { 58 } else { 1 }
+            }
+            Layer::Other(number) | Layer::Fragment(number) => number,
+        };
+        body.extend(&self.payload);
+        let fragment = matches!(self.layer, Layer::Fragment(_));
+        let mut out = Vec::new();
+        if ethernet {
+            out.extend([2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2]);
+            out.extend(if v6 { [0x86, 0xdd] } else { [0x08, 0x00] });
+        }
+        match (self.source, self.destination) {
+            (IpAddr::V4(source), IpAddr::V4(destination)) => {
+                let mut header = vec![0x45, 0];
+                header.extend((20 + body.len() as u16).to_be_bytes());
+                // A fragment: eight bytes in, more follow.
+                header.extend([0, 1, if fragment { 0x20 } else { 0 }, u8::from(fragment)]);
+                header.extend([self.ttl, protocol, 0, 0]);
+                header.extend(source.octets());
+                header.extend(destination.octets());
+                let sum: u32 = header
+                    .chunks(2)
+                    .map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]])))
+                    .sum();
+                let sum = !((sum & 0xffff) + (sum >> 16)) as u16;
+                header[10..12].copy_from_slice(&sum.to_be_bytes());
+                out.extend(header);
+            }
+            (IpAddr::V6(source), IpAddr::V6(destination)) => {
+                let extension = if fragment { 8 } else { 0 };
+                out.extend([0x60, 0, 0, 0]);
+                out.extend((extension + body.len() as u16).to_be_bytes());
+                out.extend([if fragment { 44 } else { protocol }, self.ttl]);
+                out.extend(source.octets());
+                out.extend(destination.octets());
+                if fragment {
+                    out.extend([protocol, 0, 0, 9, 0, 0, 0, 1]);
+                }
+            }
+            _ => unreachable!("both of one version"),
+        }
+        out.extend(body);
+        out
+    }
+}
+
+/// The frame around these bytes, `number`th of its source, a millisecond after the one before.
+pub fn frame(data: &[u8], ethernet: bool, number: u64) -> Frame<'_> {
+    Frame {
+        time: Timestamp(1_700_000_000_000_000_000 + number * 1_000_000),
+        link: if ethernet { LinkType::Ethernet } else { LinkType::RawIp },
+        data,
+        wire_len: data.len() as u32,
+        port: 0,
+        direction: Direction::Ingress,
+        vlan_offload: None,
+        number,
+    }
+}
+
+pub fn payload_bytes() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        1 => Just(Vec::new()),
+        3 => prop::collection::vec(prop::sample::select(&b"aAbBc\xff."[..]), 0..16),
+    ]
+}
+
+fn addresses() -> impl Strategy<Value = (IpAddr, IpAddr)> {
+    let pair = |list: &'static [&'static str]| {
+        (prop::sample::select(list), prop::sample::select(list))
+            .prop_map(|(a, b)| (a.parse().unwrap(), b.parse().unwrap()))
+    };
+    prop_oneof![
+        3 => pair(&["10.0.0.1", "10.200.0.1", "192.0.2.1"]),
+        1 => pair(&["2001:db8::1", "2001:db8:9000::1"]),
+    ]
+}
+
+pub const FLAGS: [u8; 12] =
+    [0x02, 0x12, 0x10, 0x18, 0x18, 0x18, 0x11, 0x04, 0x14, 0x00, 0xc2, 0x29];
+
+fn port() -> impl Strategy<Value = u16> {
+    prop::sample::select(&[80_u16, 4000, 1024, 65_535, 53][..])
+}
+
+fn layer() -> impl Strategy<Value = Layer> {
+    prop_oneof![
+        6 => (port(), port(), prop::sample::select(&FLAGS[..]), 0..50_u32, 0..50_u32)
+            .prop_map(|(a, b, flags, seq, ack)| Layer::Tcp { ports: (a, b), flags, seq, ack }),
+        2 => (port(), port()).prop_map(|ports| Layer::Udp { ports }),
+        2 => (prop::sample::select(&[0_u8, 8, 13, 42, 128, 129][..]), 0..2_u8)
+            .prop_map(|(kind, code)| Layer::Icmp { kind, code }),
+        1 => prop::sample::select(&[2_u8, 89, 253][..]).prop_map(Layer::Other),
+        1 => prop::sample::select(&[6_u8, 17, 1][..]).prop_map(Layer::Fragment),
+    ]
+}
+
+/// Any packet.
+pub fn packet() -> impl Strategy<Value = PacketSpec> {
+    (addresses(), 62..67_u8, layer(), payload_bytes()).prop_map(
+        |((source, destination), ttl, layer, payload)| PacketSpec {
+            source,
+            destination,
+            ttl,
+            layer,
+            payload,
+        },
+    )
+}
