@@ -7,9 +7,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use nids::capture::{Direction, Frame, LinkType, Timestamp};
-use nids::decode::{Packet, Transport};
-use nids::detect::{Environment, Ruleset, compile};
-use nids::flow::{FlowDirection, FlowView};
+use nids::decode::{Packet, Transport, decode};
+use nids::detect::{Environment, Inspector, Ruleset, compile};
+use nids::flow::{FlowDirection, FlowTable, FlowView, Limits};
 use nids::rule::parser::parse_str;
 use proptest::prelude::*;
 
@@ -630,4 +630,110 @@ pub fn packet() -> impl Strategy<Value = PacketSpec> {
             payload,
         },
     )
+}
+
+/// Packets of a few connections and exchanges, in order; some are missing, as if the sensor had come
+/// late.
+pub fn traffic() -> impl Strategy<Value = Vec<PacketSpec>> {
+    prop::collection::vec(prop_oneof![3 => connection(), 1 => exchange()], 1..4)
+        .prop_map(|parts| parts.into_iter().flatten().collect())
+}
+
+/// Ends of a connection: FIN and RST of the client, or in capitals of the server.
+const ENDS: &[&[u8]] = &[b"", b"fF", b"Ff", b"f", b"r", b"R"];
+
+/// A TCP connection: handshake, data and ACKs both ways, an end; each packet may be missing.
+fn connection() -> impl Strategy<Value = Vec<PacketSpec>> {
+    let step = (any::<bool>(), payload_bytes(), prop::bool::weighted(0.05));
+    let end = prop::sample::select(ENDS);
+    (
+        addresses(),
+        (port(), port()),
+        prop::bool::weighted(0.8),
+        prop::collection::vec(step, 0..8),
+        end,
+        prop::collection::vec(prop::bool::weighted(0.95), 16),
+    )
+        .prop_map(
+            |((client, server), (client_port, server_port), handshake, steps, end, kept)| {
+                let mut out = Vec::new();
+                let mut sequence = [1000_u32, 5000];
+                let mut push = |from_client: bool, flags: u8, payload: &[u8]| {
+                    let (me, you) = if from_client { (0, 1) } else { (1, 0) };
+                    let ack = if flags & 0x10 == 0 { 0 } else { sequence[you] };
+                    let (source, destination, ports) = match from_client {
+                        true => (client, server, (client_port, server_port)),
+                        false => (server, client, (server_port, client_port)),
+                    };
+                    let layer = Layer::Tcp { ports, flags, seq: sequence[me], ack };
+                    let payload = payload.to_vec();
+                    sequence[me] += payload.len() as u32 + u32::from(flags & 0x03 != 0);
+                    out.push(PacketSpec { source, destination, ttl: 64, layer, payload });
+                };
+                if handshake {
+                    push(true, 0x02, b"");
+                    push(false, 0x12, b"");
+                    push(true, 0x10, b"");
+                }
+                for (from_client, payload, urgent) in &steps {
+                    let flags = if payload.is_empty() { 0x10 } else { 0x18 };
+                    push(*from_client, flags | if *urgent { 0x20 } else { 0 }, payload);
+                }
+                for letter in end {
+                    let flags = if letter.eq_ignore_ascii_case(&b'f') { 0x11 } else { 0x04 };
+                    push(letter.is_ascii_lowercase(), flags, b"");
+                }
+                let mut kept = kept.into_iter();
+                out.retain(|_| kept.next().unwrap_or(true));
+                out
+            },
+        )
+}
+
+/// Packets without connection, both ways.
+fn exchange() -> impl Strategy<Value = Vec<PacketSpec>> {
+    let step = (any::<bool>(), payload_bytes());
+    (packet(), prop::collection::vec(step, 1..6)).prop_map(|(first, steps)| {
+        steps
+            .into_iter()
+            .map(|(forth, payload)| {
+                let mut packet = PacketSpec { payload, ..first.clone() };
+                if !forth {
+                    std::mem::swap(&mut packet.source, &mut packet.destination);
+                    packet.layer = match packet.layer {
+                        Layer::Udp { ports: (a, b) } => Layer::Udp { ports: (b, a) },
+                        Layer::Tcp { ports: (a, b), flags, seq, ack } => {
+                            Layer::Tcp { ports: (b, a), flags, seq, ack }
+                        }
+                        Layer::Icmp { kind: 8, code } => Layer::Icmp { kind: 0, code },
+                        Layer::Icmp { kind: 128, code } => Layer::Icmp { kind: 129, code },
+                        other => other,
+                    };
+                }
+                packet
+            })
+            .collect()
+    })
+}
+
+/// Alerts, as packet number and sid, of the frames that `forwarded` lets through.
+pub fn alerts(
+    ruleset: &Ruleset,
+    frames: &[Vec<u8>],
+    mut forwarded: impl FnMut(&[u8]) -> bool,
+) -> Vec<(u64, u32)> {
+    let mut inspector = Inspector::new(ruleset);
+    let mut flows = FlowTable::new(&Limits { memcap: 1 << 16, ..Limits::default() }, 7, 0);
+    let mut alerts = Vec::new();
+    for (number, bytes) in (1..).zip(frames) {
+        if !forwarded(bytes) {
+            continue;
+        }
+        let packet = decode(&frame(bytes, true, number));
+        let flow = flows.track(&packet);
+        inspector.inspect(ruleset, &packet, flow.as_ref(), &mut |info| {
+            alerts.push((number, info.sid));
+        });
+    }
+    alerts
 }
