@@ -14,7 +14,7 @@ use crate::flow::FlowDirection;
 use crate::rule::port::PortSet;
 
 use super::prefilter::Prefilter;
-use super::protocol::{ICMP, ICMPV6, TCP, UDP};
+use super::protocol::{ICMP, ICMPV6, TCP, UDP, number};
 use super::signature::Signature;
 
 /// Ports up to which a signature is filed under each of them.
@@ -100,14 +100,12 @@ impl Groups {
             Transport::Udp(udp) => (Class::Udp, Some((udp.source, udp.destination))),
             Transport::Icmpv4(_) | Transport::Icmpv6(_) => (Class::Icmp, None),
             // Fragments and headers that cannot be read: by number.
-            Transport::Other | Transport::None => {
-                match packet.ip.as_ref().map(|ip| ip.protocol()) {
-                    Some(TCP) => (Class::Tcp, None),
-                    Some(UDP) => (Class::Udp, None),
-                    Some(ICMP | ICMPV6) => (Class::Icmp, None),
-                    _ => (Class::Other, None),
-                }
-            }
+            Transport::Other | Transport::None => match number(packet) {
+                Some(TCP) => (Class::Tcp, None),
+                Some(UDP) => (Class::Udp, None),
+                Some(ICMP | ICMPV6) => (Class::Icmp, None),
+                _ => (Class::Other, None),
+            },
         };
         let [[tcp_s, tcp_c], [udp_s, udp_c], [icmp_s, icmp_c], [other_s, other_c]] = &self.tables;
         let (to_server, to_client) = match class {

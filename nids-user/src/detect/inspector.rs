@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::decode::Packet;
+use crate::decode::{Packet, Transport};
 use crate::flow::{FlowDirection, FlowView};
 
 use super::alert::RuleInfo;
@@ -73,6 +73,7 @@ impl Inspector {
         if self.candidates.capacity() < ruleset.len() {
             self.fit(ruleset);
         }
+        let flow = flow.filter(|_| has_flow(packet));
         let direction = flow.map_or(FlowDirection::ToServer, |flow| flow.direction);
         let mut input = Input::new(payload(packet), &mut self.folded);
         self.candidates.clear();
@@ -111,4 +112,11 @@ impl Inspector {
             }
         }
     }
+}
+
+/// Whether the protocol is one of which rules know flows: TCP, UDP, ICMP, ESP and SCTP, as in Suricata.
+/// To `flow`, packets of others are each by themselves.
+fn has_flow(packet: &Packet<'_>) -> bool {
+    !matches!(packet.transport, Transport::Other)
+        || packet.ip.as_ref().is_some_and(|ip| matches!(ip.protocol(), 50 | 132))
 }

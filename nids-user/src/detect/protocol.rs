@@ -11,6 +11,21 @@ pub const ICMP: u8 = 1;
 /// ICMPv6.
 pub const ICMPV6: u8 = 58;
 
+/// IPv6 fragment header.
+pub const IPV6_FRAGMENT: u8 = 44;
+
+/// The protocol number rules see: that behind the IP headers; of an IPv6 fragment that of its fragment
+/// header, as in Suricata.
+#[inline]
+pub fn number(packet: &Packet<'_>) -> Option<u8> {
+    match &packet.ip {
+        Some(Ip::V4(ip)) => Some(ip.protocol),
+        Some(ip @ Ip::V6(_)) if ip.is_fragment() => Some(IPV6_FRAGMENT),
+        Some(Ip::V6(ip)) => Some(ip.protocol),
+        None => None,
+    }
+}
+
 /// A set of IP protocol numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Numbers([u64; 4]);
@@ -88,11 +103,12 @@ impl Protocol {
     /// Whether the packet is of this protocol.
     #[inline]
     pub fn matches(&self, packet: &Packet<'_>) -> bool {
-        match &packet.ip {
-            Some(Ip::V4(ip)) => self.v4 && self.numbers.contains(ip.protocol),
-            Some(Ip::V6(ip)) => self.v6 && self.numbers.contains(ip.protocol),
+        let version = match &packet.ip {
+            Some(Ip::V4(_)) => self.v4,
+            Some(Ip::V6(_)) => self.v6,
             None => false,
-        }
+        };
+        version && number(packet).is_some_and(|number| self.numbers.contains(number))
     }
 }
 

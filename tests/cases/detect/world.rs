@@ -112,7 +112,10 @@ fn ttl(packet: &Packet<'_>) -> u8 {
     packet.ip.as_ref().map_or(0, |ip| ip.ttl())
 }
 fn number(packet: &Packet<'_>) -> u8 {
-    packet.ip.as_ref().map_or(255, |ip| ip.protocol())
+    packet.ip.as_ref().map_or(255, |ip| match ip {
+        nids::decode::Ip::V6(v6) if v6.fragment.is_some() => 44,
+        ip => ip.protocol(),
+    })
 }
 /// The payload rules see.
 pub fn payload<'a>(packet: &Packet<'a>) -> &'a [u8] {
@@ -130,7 +133,7 @@ pub const COMMON: [Test; 9] = [
     test("dsize:0;", |p, _| payload(p).is_empty()),
     test("dsize:>0;", |p, _| !payload(p).is_empty()),
     test("dsize:2<>9;", |p, _| (3..=8).contains(&payload(p).len())),
-    test("dsize:!6;", |p, _| payload(p).len() != 6),
+    test("dsize:!6;", |p, _| !matches!(payload(p).len(), 0 | 6)),
     test("ttl:64;", |p, _| ttl(p) == 64),
     test("ttl:63-65;", |p, _| ttl(p) == 64),
     test("ttl:<64;", |p, _| ttl(p) < 64),
@@ -209,6 +212,8 @@ impl Rule {
 
     /// How often it matches the packet: twice where both ways of a `<>` do.
     pub fn matches(&self, packet: &Packet<'_>, flow: Option<&FlowView>) -> usize {
+        // Rules know no flows of other protocols.
+        let flow = flow.filter(|_| !matches!(packet.transport, Transport::Other));
         let there = self.matches_one_way(packet, flow);
         let mut swapped = self.clone();
         std::mem::swap(&mut swapped.source, &mut swapped.destination);

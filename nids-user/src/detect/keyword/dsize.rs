@@ -1,4 +1,5 @@
-//! `dsize`: bytes of payload of one packet (Suricata user guide, "Payload Keywords").
+//! `dsize`: bytes of payload of one packet (Suricata user guide, "Payload Keywords"). As in Suricata,
+//! `dsize:!5` does not hold without any payload.
 
 use super::number::{Comparison, comparison};
 use super::value::{Fault, Use};
@@ -19,11 +20,11 @@ impl PayloadSize {
     #[inline]
     pub fn matches(&self, packet: &Packet<'_>) -> bool {
         let size = u16::try_from(payload(packet).len()).unwrap_or(u16::MAX);
-        self.0.holds(size)
+        self.0.holds(size) && (size > 0 || self.allows_none())
     }
     /// Whether it holds without payload.
     pub fn allows_none(&self) -> bool {
-        self.0.holds(0)
+        matches!(self.0, Comparison::Within(0, _))
     }
 }
 
