@@ -92,9 +92,9 @@ impl Iterator for Statements<'_> {
                 continue;
             }
             if rest.starts_with("/*") && !self.no_block_end {
-                match memmem::find(rest.as_bytes(), b"*/") {
+                match memmem::find(&rest.as_bytes()[2..], b"*/") {
                     Some(at) => {
-                        self.pos = start + at + 2;
+                        self.pos = start + at + 4;
                         continue;
                     }
                     None => self.no_block_end = true,
@@ -132,14 +132,13 @@ impl Statements<'_> {
 
     /// A disabled rule with `\` at the end of its lines takes the lines that go on with it.
     fn disabled_end(&self, start: usize) -> usize {
-        let mut end = physical_line(self.text, start);
-        while self.text[start..end].trim_ascii_end().ends_with('\\') {
-            let next = (end + 1).min(self.text.len());
-            let line = &self.text[next..physical_line(self.text, next)];
-            if next == end || begins_rule(line) {
+        let (mut line, mut end) = (start, physical_line(self.text, start));
+        while end < self.text.len() && self.text[line..end].trim_ascii_end().ends_with('\\') {
+            let next = physical_line(self.text, end + 1);
+            if begins_rule(&self.text[end + 1..next]) {
                 break;
             }
-            end = next + line.len();
+            (line, end) = (end + 1, next);
         }
         end
     }
@@ -177,12 +176,12 @@ fn rule_end(text: &str, start: usize) -> usize {
             Body::new(next + 1)
         }
     };
-    let mut kept = end;
+    let (mut kept, mut line) = (end, start);
     loop {
         match body.walk(text, end) {
             Walk::Closed => return end,
             // `sid:1)`: the last semicolon is missing, and the rule ends here all the same.
-            Walk::InOption if text[..end].trim_ascii_end().ends_with(')') => return end,
+            Walk::InOption if text[line..end].trim_ascii_end().ends_with(')') => return end,
             Walk::InOption | Walk::BetweenOptions => {}
         }
         // Snort 3: it goes on until the parenthesis closes, but never into the next rule.
@@ -194,7 +193,7 @@ fn rule_end(text: &str, start: usize) -> usize {
         if begins_rule(first_line) || is_disabled_rule(first_line) {
             return kept;
         }
-        end = logical_line(text, next);
+        (line, end) = (next, logical_line(text, next));
         if !first_line.is_empty() && !first_line.starts_with('#') {
             kept = end;
         }
@@ -204,13 +203,21 @@ fn rule_end(text: &str, start: usize) -> usize {
 /// A walk over the options, resumed line by line.
 struct Body {
     pos: usize,
-    in_option: bool,
+    inside: Inside,
+}
+
+enum Inside {
+    /// Nothing: the next thing is an option or the closing parenthesis.
+    Nothing,
+    Option,
+    /// `/*`
+    Comment,
 }
 
 enum Walk {
     /// The closing parenthesis was found.
     Closed,
-    /// The text ended behind a `;` or `(`.
+    /// The text ended behind a `;` or `(`, or in a comment there.
     BetweenOptions,
     /// The text ended before the `;`.
     InOption,
@@ -218,28 +225,38 @@ enum Walk {
 
 impl Body {
     fn new(pos: usize) -> Self {
-        Self { pos, in_option: false }
+        Self { pos, inside: Inside::Nothing }
     }
 
     fn walk(&mut self, text: &str, end: usize) -> Walk {
         loop {
-            if !self.in_option {
-                self.pos = skip_blank(text, self.pos, end);
-                match text.as_bytes().get(self.pos) {
-                    _ if self.pos >= end => return Walk::BetweenOptions,
-                    Some(b')') => return Walk::Closed,
-                    _ => self.in_option = true,
-                }
-            }
-            match option_end(text, self.pos, end) {
-                Some(semicolon) => {
-                    self.pos = semicolon + 1;
-                    self.in_option = false;
-                }
-                None => {
-                    self.pos = end;
-                    return Walk::InOption;
-                }
+            match self.inside {
+                Inside::Nothing => match skip_blank(text, self.pos, end) {
+                    Blank::To(pos) if pos >= end => {
+                        self.pos = end;
+                        return Walk::BetweenOptions;
+                    }
+                    Blank::To(pos) if text[pos..].starts_with(')') => return Walk::Closed,
+                    Blank::To(pos) => (self.pos, self.inside) = (pos, Inside::Option),
+                    Blank::OpenComment(_) => {
+                        (self.pos, self.inside) = (end, Inside::Comment);
+                        return Walk::BetweenOptions;
+                    }
+                },
+                Inside::Option => match option_end(text, self.pos, end) {
+                    Some(at) => (self.pos, self.inside) = (at + 1, Inside::Nothing),
+                    None => {
+                        self.pos = end;
+                        return Walk::InOption;
+                    }
+                },
+                Inside::Comment => match memmem::find(&text.as_bytes()[self.pos..end], b"*/") {
+                    Some(at) => (self.pos, self.inside) = (self.pos + at + 2, Inside::Nothing),
+                    None => {
+                        self.pos = end;
+                        return Walk::BetweenOptions;
+                    }
+                },
             }
         }
     }
@@ -259,27 +276,35 @@ pub(super) fn option_end(text: &str, pos: usize, end: usize) -> Option<usize> {
     }
 }
 
+/// Where blanks and comments end.
+pub(super) enum Blank {
+    /// At something else, or at the end of the text.
+    To(usize),
+    /// At a `/*` whose `*/` is not there.
+    OpenComment(usize),
+}
+
 /// Skips blanks, line breaks with or without `\`, and comments between options.
-pub(super) fn skip_blank(text: &str, mut pos: usize, end: usize) -> usize {
+pub(super) fn skip_blank(text: &str, mut pos: usize, end: usize) -> Blank {
     let bytes = text.as_bytes();
     while pos < end {
         match bytes[pos] {
             b if b.is_ascii_whitespace() => pos += 1,
             b'\\' => match line_joint(text, pos) {
                 Some(next) => pos = next.min(end),
-                None => return pos,
+                None => break,
             },
             b'#' => pos = memchr(b'\n', &bytes[pos..end]).map_or(end, |at| pos + at),
             b'/' if bytes[pos..end].starts_with(b"/*") => {
-                match memmem::find(&bytes[pos..end], b"*/") {
-                    Some(at) => pos += at + 2,
-                    None => return pos,
+                match memmem::find(&bytes[pos + 2..end], b"*/") {
+                    Some(at) => pos += at + 4,
+                    None => return Blank::OpenComment(pos),
                 }
             }
-            _ => return pos,
+            _ => break,
         }
     }
-    pos
+    Blank::To(pos)
 }
 
 /// Behind the line feed, where a `\` at `pos` is the last thing on its line.
@@ -394,6 +419,7 @@ mod tests {
             "alert tcp any any -> any any",
             "alert tcp any any -> any any (msg:\"open",
             "nonsense",
+            "alert tcp any any -> any any (msg:\"x\"; /* open",
             "/* open",
         ] {
             for next in ["alert udp x (sid:2;)", "# alert udp x -> y (sid:2;)"] {
@@ -402,6 +428,64 @@ mod tests {
                 assert_eq!(found.len(), 2, "{text}");
                 assert_eq!(found[0], (Kind::Rule, 1, broken));
                 assert_eq!((found[1].1, found[1].2), (4, next));
+            }
+        }
+    }
+
+    #[test]
+    fn comments_between_options() {
+        let text = "alert tcp a (\n /* one;\n ) two */ msg:\"x\";\n /*/ ) */ sid:1;\n # )\n)\nalert x y (sid:2;)";
+        assert_eq!(kinds(text).len(), 2);
+        assert!(kinds(text)[0].2.ends_with("# )\n)"));
+    }
+
+    /// Eight times the text takes about eight times as long (in this thread), whatever it is made of.
+    #[test]
+    fn time_is_linear() {
+        use nix::time::{ClockId, clock_gettime};
+        use std::time::Duration;
+        let now = || Duration::from(clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).unwrap());
+        let time = |unit: &str, head: &str, length: usize| {
+            let text = format!("{head}{}", unit.repeat(length / unit.len()));
+            let took = |_| {
+                let start = now();
+                std::hint::black_box(statements(&text).count());
+                now() - start
+            };
+            (0..3).map(took).min().unwrap_or_default().max(Duration::from_millis(1))
+        };
+        for head in
+            ["", "alert tcp x (", "x (a", "x (a;", "#begin\n", "/*", "# alert tcp x -> (\\\n"]
+        {
+            for unit in [
+                "\n",
+                " ",
+                "\\\n",
+                "(",
+                ")",
+                ";",
+                "/*",
+                "/*;",
+                "*/",
+                "/*\n",
+                "#",
+                "#\n",
+                "#begin\n",
+                "\"",
+                "[",
+                "alert tcp x (",
+                "alert tcp x (\n",
+                "# alert tcp x -> (\\\n",
+                "x\n\n(",
+                "a)\n",
+                "sid",
+                "\\;",
+                "x (\n#\n",
+                "\r\n",
+                "!",
+            ] {
+                let (short, long) = (time(unit, head, 1 << 15), time(unit, head, 1 << 18));
+                assert!(long < short * 28, "{head:?} {unit:?}: {short:?}, then {long:?}");
             }
         }
     }

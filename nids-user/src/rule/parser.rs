@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::ast::{Action, Endpoints, GroupExpr, Header, RawValue, Rule, RuleOption, Span, Spanned};
 use super::diagnostic::{ReasonKind, Refusal};
-use super::lexer::{self, Kind, line_joint, option_end, skip_blank};
+use super::lexer::{self, Blank, Kind, line_joint, option_end, skip_blank};
 use crate::suggest::nearest;
 
 /// Bytes a rule may have. Suricata takes 8 KiB; IP lists made by tools reach more.
@@ -435,11 +435,13 @@ impl<'a> Parser<'a> {
     }
 
     fn skip(&mut self) {
-        self.pos = skip_blank(self.text, self.pos, self.text.len());
+        self.skip_to(self.text.len());
     }
 
     fn skip_to(&mut self, end: usize) {
-        self.pos = skip_blank(self.text, self.pos, end);
+        self.pos = match skip_blank(self.text, self.pos, end) {
+            Blank::To(pos) | Blank::OpenComment(pos) => pos,
+        };
     }
 
     /// A run of anything but blanks, brackets, parentheses and commas.
