@@ -7,6 +7,8 @@ use std::path::Path;
 mod decode;
 #[path = "../../nids-user/fuzz/checks/pcap_file.rs"]
 mod pcap_file;
+#[path = "../../nids-user/fuzz/checks/rule_text.rs"]
+mod rule_text;
 
 fn replay(target: &str, check: fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
@@ -34,4 +36,9 @@ fn decode_seeds() {
 #[test]
 fn pcap_file_seeds() {
     replay("pcap_file", pcap_file::check);
+}
+
+#[test]
+fn rule_text_seeds() {
+    replay("rule_text", rule_text::check);
 }

@@ -1,8 +1,12 @@
-//! Why a rule was refused, and at which place: shown with a caret, or as one JSON object.
+//! Why a rule was refused, and at which place: shown with a caret (`render`), or as one JSON object.
+
+mod render;
 
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+
+use serde::Serialize;
 
 use super::ast::{Rule, Span};
 
@@ -65,6 +69,72 @@ impl Refusal {
             help: None,
             sid: rule.sid(),
         }
+    }
+}
+
+/// A place as editors count: lines and columns from 1, columns in characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Line in the file.
+    pub line: u32,
+    /// First column.
+    pub column: u32,
+    /// Column behind the last character; at least `column`. A span over several lines ends with its
+    /// first one.
+    pub end_column: u32,
+}
+
+impl Refusal {
+    /// The line of the rule's text that `span` begins on, and the span within it.
+    fn line_and_span(&self) -> (&str, Span) {
+        let start = self.text.floor_char_boundary(self.span.start);
+        let line_start = self.text[..start].rfind('\n').map_or(0, |at| at + 1);
+        let line = self.text[line_start..].split('\n').next().unwrap_or_default();
+        let line = line.strip_suffix('\r').unwrap_or(line);
+        let from = (start - line_start).min(line.len());
+        let end = self.text.floor_char_boundary(self.span.end).max(start) - line_start;
+        (line, Span { start: from, end: end.clamp(from, line.len()) })
+    }
+
+    /// Where `span` is in the file. The first line of a rule may be indented there: its columns count
+    /// from the rule's first character.
+    pub fn place(&self) -> Place {
+        let (line, span) = self.line_and_span();
+        let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let before = self.text[..self.text.floor_char_boundary(self.span.start)].matches('\n');
+        let column = 1 + line[..span.start].chars().count();
+        Place {
+            line: self.line.saturating_add(number(before.count())),
+            column: number(column),
+            end_column: number(column + line[span.start..span.end].chars().count()),
+        }
+    }
+
+    /// One line of JSON, for editors and scripts.
+    pub fn to_json(&self) -> String {
+        #[derive(Serialize)]
+        struct Object<'a> {
+            file: std::borrow::Cow<'a, str>,
+            line: u32,
+            column: u32,
+            end_column: u32,
+            sid: Option<u32>,
+            kind: &'a str,
+            reason: &'a str,
+            help: Option<&'a str>,
+        }
+        let place = self.place();
+        let object = Object {
+            file: self.file.to_string_lossy(),
+            line: place.line,
+            column: place.column,
+            end_column: place.end_column,
+            sid: self.sid,
+            kind: self.kind.as_str(),
+            reason: &self.reason,
+            help: self.help.as_deref(),
+        };
+        serde_json::to_string(&object).unwrap_or_default()
     }
 }
 
