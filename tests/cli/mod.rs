@@ -1,5 +1,6 @@
 //! The command line: exit codes, texts, signals.
 
 mod alerts;
+mod check;
 mod monitor;
 mod read;

@@ -2,6 +2,7 @@
 //! an [`exit::Failure`] with a documented exit code.
 
 pub mod alerts;
+pub mod check;
 pub mod exit;
 pub mod interrupt;
 pub mod monitor;
@@ -29,6 +30,7 @@ enum Command {
     Alerts(alerts::Args),
     Monitor(monitor::Args),
     Read(read::Args),
+    Check(check::Args),
 }
 
 /// Parses the command line and runs the subcommand.
@@ -38,6 +40,7 @@ pub fn main() -> ExitCode {
         Command::Alerts(args) => alerts::run(args),
         Command::Monitor(args) => monitor::run(args),
         Command::Read(args) => read::run(args),
+        Command::Check(args) => check::run(args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::rule::address::AddressSet;
-use crate::rule::ast::{Action, Endpoints, Rule};
+use crate::rule::ast::{Action, Endpoints, Rule, Span};
 use crate::rule::classification::Classifications;
 use crate::rule::diagnostic::{ReasonKind, Refusal};
 use crate::rule::port::PortSet;
@@ -36,13 +36,16 @@ pub struct Environment {
 pub struct Compiled {
     /// The rules that are honoured.
     pub ruleset: Ruleset,
-    /// The others, in the order of the rules.
+    /// Those that are not, in the order of the rules.
     pub refusals: Vec<Refusal>,
+    /// Rules that gave way to one of the same `gid:sid` with a higher `rev`: nothing is wrong with them.
+    pub superseded: Vec<Refusal>,
 }
 
-/// Compiles rules. Of those with the same `gid:sid` the one with the highest `rev` stays.
+/// Compiles rules. Of those that are honoured and have the same `gid:sid`, the one with the highest
+/// `rev` stays; where revs are equal too, the first, and the other is refused (as Suricata does).
 pub fn compile(rules: &[Rule], environment: &Environment) -> Compiled {
-    let mut refusals = Vec::new();
+    let (mut refusals, mut lower) = (Vec::new(), Vec::new());
     let mut compiled: Vec<Option<(usize, Vec<Signature>)>> = Vec::with_capacity(rules.len());
     let mut known: HashMap<(u32, u32), usize> = HashMap::with_capacity(rules.len());
     for (number, rule) in rules.iter().enumerate() {
@@ -69,18 +72,22 @@ pub fn compile(rules: &[Rule], environment: &Environment) -> Compiled {
         });
         let Some((other_number, other_rule, other_rev)) = other else { continue };
         if info.rev > other_rev {
-            refusals.push((other_number, superseded(other_rule, rule, info.rev)));
+            lower.push((other_number, superseded(other_rule, rule, info.rev)));
             *before = Some((number, signatures));
+        } else if info.rev < other_rev {
+            lower.push((number, superseded(rule, other_rule, other_rev)));
         } else {
-            refusals.push((number, superseded(rule, other_rule, other_rev)));
+            refusals.push((number, twice(rule, other_rule, &info)));
         }
     }
     let mut signatures: Vec<Signature> =
         compiled.into_iter().flatten().flat_map(|(_, signatures)| signatures).collect();
     signatures.sort_by_key(|signature| order(&signature.info));
-    refusals.sort_by_key(|(number, _)| *number);
-    let refusals = refusals.into_iter().map(|(_, refusal)| refusal).collect();
-    Compiled { ruleset: Ruleset::new(signatures), refusals }
+    Compiled {
+        ruleset: Ruleset::new(signatures),
+        refusals: in_order(refusals),
+        superseded: in_order(lower),
+    }
 }
 
 /// Order in which matches of one packet are told (Suricata's default `action-order`, then priority,
@@ -99,18 +106,31 @@ fn refuse(rule: &Rule, fault: Fault) -> Refusal {
     Refusal { sid: keyword::sid(rule), ..fault.refuse(rule) }
 }
 
+fn in_order(mut refusals: Vec<(usize, Refusal)>) -> Vec<Refusal> {
+    refusals.sort_by_key(|(number, _)| *number);
+    refusals.into_iter().map(|(_, refusal)| refusal).collect()
+}
+
 fn superseded(rule: &Rule, by: &Rule, by_rev: u32) -> Refusal {
-    let place = rule
-        .options
-        .iter()
-        .find(|option| option.name.node == "sid")
-        .map_or(rule.header.action.span, |option| option.name.span);
-    let reason = format!(
-        "{}:{} has the same sid with rev {by_rev}, and the highest rev stays",
-        by.file.display(),
-        by.line
+    let place = format!("{}:{}", by.file.display(), by.line);
+    let reason = format!("replaced by rev {by_rev} of the same sid, at {place}");
+    refuse(rule, Fault::new(sid_place(rule), ReasonKind::Identity, reason))
+}
+
+fn twice(rule: &Rule, first: &Rule, info: &RuleInfo) -> Refusal {
+    let RuleInfo { gid, sid, rev, .. } = info;
+    let reason = format!("{gid}:{sid} with rev {rev} is there already");
+    let help = format!(
+        "the first is at {}:{}; give this one another sid, or a higher rev",
+        first.file.display(),
+        first.line
     );
-    refuse(rule, Fault::new(place, ReasonKind::Identity, reason))
+    let refusal = refuse(rule, Fault::new(sid_place(rule), ReasonKind::Identity, reason));
+    Refusal { help: Some(help), ..refusal }
+}
+
+fn sid_place(rule: &Rule) -> Span {
+    rule.option("sid").map_or(rule.header.action.span, |option| option.name.span)
 }
 
 /// The signatures of one rule: one, or two where it is `<>`.

@@ -10,6 +10,8 @@ use serde::Serialize;
 
 use super::ast::{Rule, Span};
 
+pub use render::printable;
+
 /// Kinds of reason, for the summary. The texts are stable: scripts count them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ReasonKind {
@@ -108,6 +110,11 @@ impl Refusal {
             column: number(column),
             end_column: number(column + line[span.start..span.end].chars().count()),
         }
+    }
+
+    /// As `Display` shows it, but as a note: nothing is wrong with the rule.
+    pub fn as_note(&self) -> impl fmt::Display + '_ {
+        render::Note(self)
     }
 
     /// One line of JSON, for editors and scripts.

@@ -10,7 +10,6 @@ use super::ast::Rule;
 use super::classification::Classifications;
 use super::config_line::BadLine;
 use super::diagnostic::Refusal;
-use super::duplicate::{self, Superseded};
 use super::parser;
 use super::reference::References;
 
@@ -20,15 +19,12 @@ pub const MAX_FILE: u64 = 256 * 1024 * 1024;
 /// What was found.
 #[derive(Debug, Default)]
 pub struct Loaded {
-    /// Rules, in the order of the paths, of the names in a folder, and of the lines; one of each
-    /// `gid:sid`.
+    /// Rules, in the order of the paths, of the names in a folder, and of the lines.
     pub rules: Vec<Rule>,
-    /// What could not be parsed, and rules there twice.
+    /// What could not be parsed.
     pub refusals: Vec<Refusal>,
     /// Rules behind a `#`.
     pub disabled: usize,
-    /// Rules that gave way to a higher `rev`.
-    pub superseded: Vec<Superseded>,
     /// Files of rules that were read.
     pub files: Vec<PathBuf>,
     /// The classes shipped with the sensor, and those of each classification.config beside the rules in
@@ -94,9 +90,6 @@ pub fn load(paths: &[PathBuf]) -> Result<Loaded, LoadError> {
             loaded.add_file(path.clone())?;
         }
     }
-    let (superseded, refusals) = duplicate::resolve(&mut loaded.rules);
-    loaded.superseded = superseded;
-    loaded.refusals.extend(refusals);
     Ok(loaded)
 }
 
@@ -183,9 +176,8 @@ mod tests {
         fs::write(path("classification.config"), "config classification: own,Own,4\nx\n").unwrap();
         fs::write(path("reference.config"), "config reference: own https://own/\n").unwrap();
         let loaded = load(&[dir.path().to_owned()]).unwrap();
-        assert_eq!(loaded.rules.iter().filter_map(Rule::sid).collect::<Vec<_>>(), [2, 1]);
+        assert_eq!(loaded.rules.iter().filter_map(Rule::sid).collect::<Vec<_>>(), [1, 2, 1]);
         assert_eq!((loaded.refusals.len(), loaded.disabled), (1, 1));
-        assert_eq!(loaded.superseded.len(), 1);
         assert_eq!(loaded.files, [path("a.rules"), path("b.rules")]);
         assert_eq!(loaded.classifications.get("own").unwrap().priority, 4);
         assert!(loaded.classifications.get("misc-attack").is_some());
@@ -228,7 +220,7 @@ mod tests {
                 .map(|refusal| format!("{}: {}", refusal.line, refusal.reason))
                 .collect();
             assert_eq!(refused, [""; 0], "{name}");
-            assert_eq!(loaded.rules.len() + loaded.superseded.len(), enabled, "{name}");
+            assert_eq!(loaded.rules.len(), enabled, "{name}");
             assert_eq!(loaded.disabled, disabled, "{name}");
         }
     }

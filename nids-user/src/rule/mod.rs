@@ -8,7 +8,6 @@ pub mod ast;
 pub mod classification;
 pub mod config_line;
 pub mod diagnostic;
-pub mod duplicate;
 mod interval;
 pub mod keywords;
 pub mod lexer;

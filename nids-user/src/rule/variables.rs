@@ -228,7 +228,7 @@ impl<'a> Walk<'a> {
                 _ => negated.add(self.resolve(inner)?),
             },
             GroupExpr::Variable(name) => {
-                let value = self.enter::<M>(name)?;
+                let value = self.enter::<M>(name, group.span)?;
                 self.collect(value, wanted, negated).map_err(|inner| {
                     let reason = match inner.kind {
                         ReasonKind::UndefinedVariable => inner.reason,
@@ -245,8 +245,8 @@ impl<'a> Walk<'a> {
     fn enter<M: Members>(
         &mut self,
         name: &'a Spanned<String>,
+        at: Span,
     ) -> Result<&'a Spanned<GroupExpr>, Problem> {
-        let at = name.span;
         let Some(value) = self.variables.values.get(&name.node) else {
             let reason = format!("the variable `${}` is not defined", name.node);
             let known = self.variables.values.keys().map(String::as_str);

@@ -10,7 +10,7 @@ use super::sensor::Generation;
 use crate::cli::exit::{Code, Failure};
 use crate::config::Settings;
 use crate::detect::{self, Environment, Ruleset};
-use crate::rule::diagnostic::Refusal;
+use crate::rule::diagnostic::{Refusal, printable};
 use crate::rule::load::{self, LoadError, Loaded};
 use crate::rule::parser;
 use crate::rule::variables::Variables;
@@ -60,11 +60,7 @@ impl RuleSource {
         for (file, line) in &loaded.bad_lines {
             log::warn!("{}: {line}", file.display());
         }
-        let environment = Environment {
-            variables: self.variables.clone(),
-            classifications: std::mem::take(&mut loaded.classifications),
-            references: std::mem::take(&mut loaded.references),
-        };
+        let environment = self.environment(&mut loaded);
         let compiled = detect::compile(&loaded.rules, &environment);
         let refusals = [loaded.refusals, compiled.refusals].concat();
         self.judge(&refusals)?;
@@ -78,7 +74,20 @@ impl RuleSource {
         Ok(Generation { rules: Arc::new(compiled.ruleset), filter, summary })
     }
 
-    fn load(&self) -> Result<Loaded, Failure> {
+    /// What the loaded rules refer to; takes the classes and references out of `loaded`.
+    pub fn environment(&self, loaded: &mut Loaded) -> Environment {
+        Environment {
+            variables: self.variables.clone(),
+            classifications: std::mem::take(&mut loaded.classifications),
+            references: std::mem::take(&mut loaded.references),
+        }
+    }
+
+    /// Reads and parses them.
+    ///
+    /// # Errors
+    /// A path cannot be read.
+    pub fn load(&self) -> Result<Loaded, Failure> {
         if self.paths.is_empty() {
             let parsed = parser::parse_str(&Arc::from(Path::new("built-in.rules")), BUILT_IN);
             return Ok(Loaded {
@@ -104,7 +113,8 @@ impl RuleSource {
         for refusal in refusals.iter().take(TOLD) {
             let Refusal { file, line, reason, .. } = refusal;
             let help = refusal.help.as_deref().map_or(String::new(), |help| format!("; {help}"));
-            log::warn!("{}:{line}: rule refused: {reason}{help}", file.display());
+            let told = format!("{}:{line}: rule refused: {reason}{help}", file.display());
+            log::warn!("{}", printable(&told));
         }
         if let Some(more) = refusals.len().checked_sub(TOLD + 1) {
             log::warn!("{} more rules refused; `nids check` shows all", more + 1);

@@ -28,19 +28,36 @@ const CUT: &str = "...";
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "error[{}]: ", self.kind)?;
+        self.render(f)
+    }
+}
+
+/// The same under the word "note".
+pub(super) struct Note<'a>(pub(super) &'a Refusal);
+
+impl fmt::Display for Note<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("note: ")?;
+        self.0.render(f)
+    }
+}
+
+impl Refusal {
+    fn render(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let place = self.place();
         let (line, span) = self.line_and_span();
         let view = View::new(line, span.start, span.end);
         let number = place.line.to_string();
         let margin = " ".repeat(number.len());
-        writeln!(f, "error[{}]: {}", self.kind, shown(&self.reason))?;
+        writeln!(f, "{}", printable(&self.reason))?;
         let file = self.file.to_string_lossy();
-        writeln!(f, "{margin}--> {}:{}:{}", shown(&file), place.line, place.column)?;
+        writeln!(f, "{margin}--> {}:{}:{}", printable(&file), place.line, place.column)?;
         writeln!(f, "{margin} |")?;
         writeln!(f, "{number} | {}", view.text)?;
         write!(f, "{margin} | {}{}", " ".repeat(view.before), "^".repeat(view.under))?;
         match &self.help {
-            Some(help) => write!(f, "\n{margin} = help: {}", shown(help)),
+            Some(help) => write!(f, "\n{margin} = help: {}", printable(help)),
             None => Ok(()),
         }
     }
@@ -74,8 +91,8 @@ fn cell(c: char) -> Cell {
     (c, c.width().unwrap_or(0))
 }
 
-/// Text that a terminal does not act on.
-fn shown(text: &str) -> String {
+/// `text` with pictures in place of the characters that a terminal would act on.
+pub fn printable(text: &str) -> String {
     cells(text).map(|(c, _)| c).collect()
 }
 
