@@ -422,7 +422,9 @@ alert tcp any any -> any 4 (flags:S; sid:2; rev:2;)
 alert tcp any any -> any 5 (flags:S; sid:2; gid:2; rev:1;)"#,
     );
     assert_eq!(compiled.ruleset.len(), 3);
-    let lines = |refusals: &[Refusal]| refusals.iter().map(|r| r.line).collect::<Vec<_>>();
+    let lines = |refusals: &[crate::rule::diagnostic::Refusal]| {
+        refusals.iter().map(|r| r.line).collect::<Vec<_>>()
+    };
     assert_eq!(lines(&compiled.superseded), [1]);
     assert_eq!(lines(&compiled.refusals), [4]);
     assert!(compiled.refusals.iter().all(|refusal| refusal.kind == ReasonKind::Identity));
