@@ -20,7 +20,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 /// Longest wait for anything a bed does.
-pub const LIMIT: Duration = Duration::from_secs(20);
+pub const LIMIT: Duration = Duration::from_secs(90);
 /// Interface in the client's namespace.
 pub const CLIENT_IFACE: &str = "c0";
 /// Interface in the server's namespace, where sensors listen.

@@ -93,7 +93,7 @@ fn send(kernel: &mut Kernel, socket: &OwnedFd, frame: &[u8]) -> [Outcome; 2] {
     let all_there =
         || HOOKS.iter().zip(&before).all(|(hook, old)| kernel.counters(*hook)[0] > old[0]);
     assert!(
-        wait_until(Duration::from_secs(5), all_there),
+        wait_until(super::netns::LIMIT, all_there),
         "one of the hooks did not see the frame"
     );
     let mut records = kernel.drain();
