@@ -92,10 +92,7 @@ fn send(kernel: &mut Kernel, socket: &OwnedFd, frame: &[u8]) -> [Outcome; 2] {
     assert_eq!(sent, packet.len() as isize, "{}", std::io::Error::last_os_error());
     let all_there =
         || HOOKS.iter().zip(&before).all(|(hook, old)| kernel.counters(*hook)[0] > old[0]);
-    assert!(
-        wait_until(super::netns::LIMIT, all_there),
-        "one of the hooks did not see the frame"
-    );
+    assert!(wait_until(super::netns::LIMIT, all_there), "one of the hooks did not see the frame");
     let mut records = kernel.drain();
     let mut index = 0;
     HOOKS.map(|hook| {
