@@ -201,6 +201,24 @@ fn a_cut_file_is_read_to_its_end_with_a_warning() {
     assert_eq!(lines(&bench.path("eve.json")).len(), 4);
 }
 
+#[test]
+fn a_damaged_file_is_an_error_and_lenient_a_warning() {
+    let bench = Bench::new();
+    let mut bytes = sessions().pcap();
+    // The length of the second frame; the first stands behind the header of the file.
+    let second = 24 + 16 + sessions().frames[0].len();
+    bytes[second + 8..][..4].copy_from_slice(&u32::MAX.to_le_bytes());
+    bench.write("x.pcap", &bytes);
+    let args = ["x.pcap", "--rules", "test.rules", "--eve", "eve.json"];
+    let words = format!("the frame at byte {second} says it has 4294967295 bytes");
+    for (lenient, code) in [(&[][..], 65), (&["--lenient"][..], 0)] {
+        let ran = bench.run(&[&args, lenient].concat());
+        assert_eq!(ran.code, Some(code));
+        assert!(ran.err.contains(&words), "{}", ran.err);
+        assert!(ran.err.contains("packets: 1 received = 1 inspected"), "{}", ran.err);
+    }
+}
+
 /// A segment with a wrong checksum, as no host takes it, does not open a connection.
 #[test]
 fn checksums_as_told() {

@@ -39,7 +39,8 @@ pub struct Args {
     /// Read nothing when a rule is refused, instead of going on without it.
     #[arg(long)]
     strict: bool,
-    /// Go on without settings that are unknown or whose function is not there.
+    /// Go on without settings that are unknown or whose function is not there, and take a damaged
+    /// file for one that ends where the damage begins.
     #[arg(long)]
     lenient: bool,
     /// Set a variable or setting, by Suricata's name: vars.address-groups.HOME_NET=10.0.0.0/8.
@@ -98,7 +99,13 @@ pub fn run(args: Args) -> Result<(), Failure> {
     if let Some(offset) = source.cut_at() {
         log::warn!("{} ends within a record, which begins at byte {offset}", args.file.display());
     }
-    end.map_err(|error| unreadable(&args.file, error))?;
+    match end {
+        Ok(()) => {}
+        Err(error) if args.lenient && error.is_damage() => {
+            log::warn!("{}: {error}", args.file.display());
+        }
+        Err(error) => return Err(unreadable(&args.file, error)),
+    }
     match losses(&written) {
         lost if lost.is_empty() => Ok(()),
         lost => Err(Failure::new(Code::Io, format!("not all alerts could be written: {lost}."))),

@@ -76,6 +76,20 @@ pub enum PcapError {
     },
 }
 
+impl PcapError {
+    /// Whether the file is a capture, and good up to the place of the error.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Compression { .. } | Self::FrameLength { .. } | Self::Block { .. } => true,
+            Self::Open(_)
+            | Self::Read { .. }
+            | Self::NoCapture(_)
+            | Self::NoHeader(_)
+            | Self::LinkType(_) => false,
+        }
+    }
+}
+
 /// One record: where its bytes are in the buffer, and what the file says of them.
 struct Record {
     start: usize,
