@@ -5,7 +5,6 @@
 //! is linear.
 
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::time::Duration;
 
 use nids_abi::{FLAG_VLAN_OFFLOAD, FilterTable};
 
