@@ -2,5 +2,6 @@
 
 mod alerts;
 mod check;
+mod errors;
 mod monitor;
 mod read;
