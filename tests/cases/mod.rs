@@ -1,7 +1,7 @@
 //! Stages on data made here, without the kernel.
 
 mod corpus;
-mod detect;
+pub(crate) mod detect;
 mod engine;
 mod monitor_filter;
 mod output;

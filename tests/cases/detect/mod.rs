@@ -3,5 +3,6 @@
 
 mod filter;
 mod reference;
+mod rulesets;
 mod suricata;
 pub(crate) mod world;

@@ -1,0 +1,39 @@
+//! The real kernel program keeps no alert back: the same alerts over generated rules and traffic with
+//! the frames it forwards and with all of them.
+
+use nids_abi::Reason;
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
+
+use super::bpf::{Globals, Hook, Kernel};
+use crate::cases::detect::world;
+
+const ROUNDS: usize = 1500;
+
+#[test]
+fn alerts_are_the_same_behind_the_kernel() {
+    let Some(mut kernel) = Kernel::load(Globals::default()) else { return };
+    let mut runner = TestRunner::default();
+    let (mut frames_seen, mut frames_kept, mut alerts) = (0, 0, 0);
+    for round in 0..ROUNDS {
+        let strategy = (world::rules(4), world::traffic());
+        let (rules, traffic) = strategy.new_tree(&mut runner).unwrap().current();
+        let ruleset = world::compiled(&rules);
+        let frames: Vec<Vec<u8>> = traffic.iter().map(|packet| packet.bytes(true)).collect();
+        kernel.set_table(&ruleset.filter());
+        let hook = [Hook::Xdp, Hook::Ingress][round % 2];
+        let all = world::alerts(&ruleset, &frames, |_| true);
+        let behind = world::alerts(&ruleset, &frames, |frame| {
+            let outcome = kernel.run(hook, frame).expect("the kernel takes such frames");
+            frames_seen += 1;
+            frames_kept += usize::from(outcome.reason < Reason::Wanted);
+            outcome.reason >= Reason::Wanted
+        });
+        let text = || rules.iter().map(|rule| rule.text() + "\n").collect::<String>();
+        assert_eq!(all, behind, "{hook:?} {traffic:#?}\n{}", text());
+        alerts += all.len();
+    }
+    assert!(alerts > ROUNDS, "only {alerts} alerts");
+    assert!(frames_kept * 3 > frames_seen, "{frames_kept} of {frames_seen} frames were kept back");
+}
