@@ -17,7 +17,7 @@ fn alerts_are_the_same_behind_the_kernel() {
     let mut runner = TestRunner::default();
     let (mut frames_seen, mut frames_kept, mut alerts) = (0, 0, 0);
     for round in 0..ROUNDS {
-        let strategy = (world::rules(4), world::traffic());
+        let strategy = (world::plain_rules(3), world::traffic());
         let (rules, traffic) = strategy.new_tree(&mut runner).unwrap().current();
         let ruleset = world::compiled(&rules);
         let frames: Vec<Vec<u8>> = traffic.iter().map(|packet| packet.bytes(true)).collect();

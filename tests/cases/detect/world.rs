@@ -464,12 +464,25 @@ pub fn rule() -> impl Strategy<Value = Rule> {
 
 /// Rules with sids of their own.
 pub fn rules(most: usize) -> impl Strategy<Value = Vec<Rule>> {
-    prop::collection::vec(rule(), 1..=most).prop_map(|mut rules| {
-        for (sid, rule) in (1..).zip(&mut rules) {
-            rule.sid = sid;
-        }
-        rules
-    })
+    prop::collection::vec(rule(), 1..=most).prop_map(numbered)
+}
+
+/// Rules that ask little of a packet but its ports and flow, so that they match often.
+pub fn plain_rules(most: usize) -> impl Strategy<Value = Vec<Rule>> {
+    let plain = rule().prop_map(|mut rule| {
+        rule.source = ADDRESSES[0];
+        rule.destination = ADDRESSES[0];
+        rule.contents.truncate(1);
+        rule
+    });
+    prop::collection::vec(plain, 1..=most).prop_map(numbered)
+}
+
+fn numbered(mut rules: Vec<Rule>) -> Vec<Rule> {
+    for (sid, rule) in (1..).zip(&mut rules) {
+        rule.sid = sid;
+    }
+    rules
 }
 
 /// A packet, from which its bytes are made.
