@@ -34,6 +34,6 @@ fn alerts_are_the_same_behind_the_kernel() {
         assert_eq!(all, behind, "{hook:?} {traffic:#?}\n{}", text());
         alerts += all.len();
     }
-    assert!(alerts > ROUNDS, "only {alerts} alerts");
+    assert!(alerts > ROUNDS / 3, "only {alerts} alerts");
     assert!(frames_kept * 3 > frames_seen, "{frames_kept} of {frames_seen} frames were kept back");
 }

@@ -44,6 +44,33 @@ fn strength(bytes: &[u8]) -> u32 {
     bytes.iter().copied().map(score).sum()
 }
 
+/// Bytes of a fast pattern that matchers look for at most.
+const PART: usize = 16;
+/// Bytes at its start by which Teddy tells where a pattern may begin.
+const HEAD: usize = 4;
+
+/// The part of a fast pattern that is sought: from where its first bytes are rarest, so that matchers
+/// seldom stop for nothing. The whole is verified later.
+fn rare_part(pattern: &[u8]) -> &[u8] {
+    let rarity = |head: &[u8]| head.iter().map(|byte| rarity(*byte)).sum::<u32>();
+    let start = (0..)
+        .zip(pattern.windows(HEAD))
+        .max_by_key(|(start, head)| (rarity(head), std::cmp::Reverse(*start)))
+        .map_or(0, |(start, _)| start);
+    let part = pattern.get(start..).unwrap_or(pattern);
+    part.get(..PART).unwrap_or(part)
+}
+
+/// How rare a byte is in the traffic that rules look at, roughly.
+fn rarity(byte: u8) -> u32 {
+    match byte {
+        0 | b' ' | b'e' | b't' | b'a' | b'o' | b'i' | b'n' | b's' | b'r' => 0,
+        b'a'..=b'z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'=' | b':' | b'\r' | b'\n' => 1,
+        b'A'..=b'Z' | b' '..=b'~' | 1 | 0xff => 3,
+        _ => 4,
+    }
+}
+
 /// A matcher over fast patterns, and the signatures of each pattern.
 #[derive(Debug)]
 pub struct Prefilter {
@@ -69,11 +96,14 @@ impl Prefilter {
             return None;
         }
         let nocase = with_pattern.iter().any(|(_, pattern)| pattern.nocase);
+        let few = with_pattern.len() <= mpm::SUBSTRING_PATTERNS;
         let mut numbers: HashMap<Box<[u8]>, usize> = HashMap::new();
         let mut patterns: Vec<Box<[u8]>> = Vec::new();
         let mut users: Vec<Vec<u32>> = Vec::new();
         for (index, pattern) in with_pattern {
-            let mut bytes = pattern.bytes.clone();
+            // The search for one substring finds its rare bytes itself.
+            let bytes = if few { &pattern.bytes } else { rare_part(&pattern.bytes) };
+            let mut bytes: Box<[u8]> = bytes.into();
             if nocase {
                 bytes.make_ascii_lowercase();
             }
@@ -120,5 +150,26 @@ impl Prefilter {
             }
         }
         hits.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strength_as_suricata_counts_it() {
+        assert_eq!(strength(b"ab"), 6);
+        assert_eq!(strength(b"aaa"), 5);
+        assert_eq!(strength(b"a/\x00"), 11);
+        assert_eq!(strength(b"\x80\x80"), 7);
+    }
+
+    #[test]
+    fn parts_begin_where_bytes_are_rare() {
+        assert_eq!(rare_part(b"GET /{zZ}"), b"{zZ}");
+        assert_eq!(rare_part(b"abc"), b"abc");
+        assert_eq!(rare_part(b"eeee\x90\x91\x92\x93 and then some more bytes").len(), PART);
+        assert!(rare_part(b"eeee\x90\x91\x92\x93 and").starts_with(b"\x90\x91\x92\x93"));
     }
 }

@@ -345,8 +345,11 @@ pub fn expected(rules: &[Rule], packet: &Packet<'_>, flow: Option<&FlowView>) ->
     matched.iter().map(|rule| rule.sid).collect()
 }
 
-fn bytes(longest: usize) -> impl Strategy<Value = Vec<u8>> {
-    prop::collection::vec(prop::sample::select(&b"aAbBc\xff"[..]), 1..=longest)
+fn bytes() -> impl Strategy<Value = Vec<u8>> {
+    let bytes =
+        |longest| prop::collection::vec(prop::sample::select(&b"aAbBc\xff"[..]), 1..=longest);
+    // Those of more than four bytes are cut for the prefilter.
+    prop_oneof![5 => bytes(3), 1 => bytes(7)]
 }
 
 fn content() -> impl Strategy<Value = Content> {
@@ -369,7 +372,7 @@ fn content() -> impl Strategy<Value = Content> {
                 }),
         ]
     };
-    (bytes(3), prop::bool::weighted(0.2), any::<bool>(), prop::bool::weighted(0.1)).prop_flat_map(
+    (bytes(), prop::bool::weighted(0.2), any::<bool>(), prop::bool::weighted(0.1)).prop_flat_map(
         move |(bytes, negated, nocase, endswith)| {
             let length = bytes.len();
             place(length).prop_map(move |place| Content {
