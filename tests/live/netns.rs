@@ -160,10 +160,13 @@ impl Bed {
         Ok(bed)
     }
 
-    /// The same without IPv6, so that the only frames are those a test sends (and ARP).
+    /// The same without IPv6 and without ARP: the only frames are those a test sends.
     pub fn quiet() -> io::Result<Self> {
         let bed = Self::bare(false)?;
         bed.address(&CLIENT[..1], &SERVER[..1])?;
+        let hardware = [hardware(&bed.client, CLIENT_IFACE)?, hardware(&bed.server, SERVER_IFACE)?];
+        introduce(&bed.client, CLIENT_IFACE, SERVER[0], &hardware[1])?;
+        introduce(&bed.server, SERVER_IFACE, CLIENT[0], &hardware[0])?;
         Ok(bed)
     }
 
@@ -213,6 +216,25 @@ impl Bed {
         }
         Ok(())
     }
+}
+
+/// The hardware address of an interface.
+fn hardware(side: &Namespace, iface: &str) -> io::Result<String> {
+    let link = side.run("ip", &["-oneline", "link", "show", "dev", iface])?;
+    let text = String::from_utf8_lossy(&link.stdout);
+    let mut words = text.split_whitespace().skip_while(|word| *word != "link/ether");
+    words
+        .nth(1)
+        .map(str::to_owned)
+        .ok_or_else(|| io::Error::other(format!("no address in {text:?}")))
+}
+
+/// Tells a side another's hardware address, for good.
+fn introduce(side: &Namespace, iface: &str, other: IpAddr, hardware: &str) -> io::Result<()> {
+    let other = other.to_string();
+    let args = ["neigh", "replace", &other, "lladdr", hardware, "dev", iface, "nud", "permanent"];
+    side.run("ip", &args)?;
+    Ok(())
 }
 
 /// Gives `iface` an address, usable at once.

@@ -2,11 +2,13 @@
 
 use std::fs;
 use std::net::{SocketAddr, UdpSocket};
+use std::path::Path;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use super::netns::{Bed, CLIENT_IFACE, LIMIT, Process, SERVER, SERVER_IFACE};
+use super::netns::{Bed, CLIENT_IFACE, LIMIT, Process, SERVER, SERVER_IFACE, wait_until};
 use super::sensor::{RULES, Sensor};
 use super::service::{Nginx, curl};
 use super::{nids, ready};
@@ -26,7 +28,7 @@ fn packets(pcap: &[u8]) -> Vec<&[u8]> {
 
 /// Starts tcpdump on what leaves the client, which is what reaches the sensor: behind the sensor the
 /// kernel may have merged frames (GRO).
-fn tcpdump(bed: &Bed, file: &std::path::Path) -> Process {
+fn tcpdump(bed: &Bed, file: &Path) -> Process {
     let mut command = bed.client.command("tcpdump");
     command.args([
         "-i",
@@ -45,6 +47,25 @@ fn tcpdump(bed: &Bed, file: &std::path::Path) -> Process {
     process
 }
 
+/// Waits until tcpdump has written what it was given (a signal would make it leave the rest), ends both
+/// it and the sensor, and gives the number of packets that tcpdump saw.
+fn finish(sensor: &mut Sensor, mut witness: Process, file: &Path) -> u64 {
+    let length = || fs::metadata(file).map_or(0, |file| file.len());
+    let mut last = 0;
+    let settled = wait_until(LIMIT, || {
+        let before = std::mem::replace(&mut last, length());
+        thread::sleep(Duration::from_millis(500));
+        before == last && last == length()
+    });
+    assert!(settled, "tcpdump still writes");
+    assert!(sensor.stop().unwrap().success());
+    witness.signal(Signal::SIGINT).unwrap();
+    witness.wait(LIMIT).unwrap();
+    let dropped = witness.stderr.find("dropped by kernel", LIMIT).unwrap();
+    assert!(dropped.starts_with("0 packets"), "{dropped}");
+    packets(&fs::read(file).unwrap()).len() as u64
+}
+
 fn agrees_in(mode: &str) {
     if !ready(&["nginx", "curl", "tcpdump", "tcpreplay"]) {
         return;
@@ -58,31 +79,26 @@ fn agrees_in(mode: &str) {
     // Real requests.
     let args = ["--iface", SERVER_IFACE, "--mode", mode];
     let mut sensor = Sensor::start(nids(), &bed.server, RULES, args).unwrap();
-    let mut witness = tcpdump(&bed, &file);
+    let witness = tcpdump(&bed, &file);
     for path in ["/", "/large", "/../../etc/passwd"] {
         curl(&bed.client, SERVER[0], 80, path).unwrap();
     }
     assert_eq!(sensor.wait_eve(1).len(), 1);
-    assert!(sensor.stop().unwrap().success());
-    witness.signal(Signal::SIGINT).unwrap();
-    witness.wait(LIMIT).unwrap();
-    let (balance, captured) = (sensor.balance().unwrap(), fs::read(&file).unwrap());
-    let count = packets(&captured).len() as u64;
+    let count = finish(&mut sensor, witness, &file);
+    let balance = sensor.balance().unwrap();
     assert!(count > 20, "{count}");
     assert_eq!(balance.seen, count, "{mode}: {balance:?}");
     assert_eq!((balance.difference(), balance.lost), ((0, 0), 0), "{mode}");
 
     // What was captured, sent again ten times.
     let mut sensor = Sensor::start(nids(), &bed.server, RULES, args).unwrap();
-    let mut witness = tcpdump(&bed, &again);
+    let witness = tcpdump(&bed, &again);
     let replay = ["-i", CLIENT_IFACE, "--loop", "10", "--pps", "2000", file.to_str().unwrap()];
     bed.client.run("tcpreplay", &replay).unwrap();
     sensor.wait_eve(10);
-    assert!(sensor.stop().unwrap().success());
-    witness.signal(Signal::SIGINT).unwrap();
-    witness.wait(LIMIT).unwrap();
-    let (balance, captured) = (sensor.balance().unwrap(), fs::read(&again).unwrap());
-    assert_eq!(balance.seen, packets(&captured).len() as u64, "{mode}: {balance:?}");
+    let counted = finish(&mut sensor, witness, &again);
+    let balance = sensor.balance().unwrap();
+    assert_eq!(balance.seen, counted, "{mode}: {balance:?}");
     assert_eq!(balance.seen, count * 10, "{mode}: {balance:?}");
     assert_eq!((balance.difference(), balance.lost), ((0, 0), 0), "{mode}");
     assert_eq!(sensor.eve().len(), 10, "{mode}");
@@ -117,8 +133,6 @@ fn a_flood_that_overruns_the_ring_is_accounted_for_to_the_packet() {
     }
     let rules = r#"alert udp any any -> any 5000 (msg:"flood"; content:"never sent"; sid:1;)"#;
     let bed = Bed::quiet().unwrap();
-    // No ARP: every frame is one that this test sends.
-    neighbours(&bed);
     let args = ["--iface", SERVER_IFACE, "--mode", "driver", "--ring-size", "64"];
     let mut sensor = Sensor::start(nids(), &bed.server, rules, args).unwrap();
     let socket = bed.client.within(|| UdpSocket::bind(("0.0.0.0", 0))).unwrap();
@@ -152,22 +166,5 @@ fn a_flood_that_overruns_the_ring_is_accounted_for_to_the_packet() {
     if dropped == 0 {
         assert_eq!(balance.filtered, unwanted, "{balance:?}");
         assert_eq!(balance.forwarded + balance.lost, wanted, "{balance:?}");
-    }
-}
-
-/// Tells both sides each other's hardware address, for good.
-fn neighbours(bed: &Bed) {
-    let sides = [
-        (&bed.client, CLIENT_IFACE, SERVER[0], &bed.server, SERVER_IFACE),
-        (&bed.server, SERVER_IFACE, super::netns::CLIENT[0], &bed.client, CLIENT_IFACE),
-    ];
-    for (side, iface, address, other, others_iface) in sides {
-        let link = other.run("ip", &["-j", "link", "show", "dev", others_iface]).unwrap();
-        let json: serde_json::Value = serde_json::from_slice(&link.stdout).unwrap();
-        let hardware = json[0]["address"].as_str().unwrap();
-        let address = address.to_string();
-        let args =
-            ["neigh", "replace", &address, "lladdr", hardware, "dev", iface, "nud", "permanent"];
-        side.run("ip", &args).unwrap();
     }
 }
