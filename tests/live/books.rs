@@ -162,7 +162,8 @@ fn swapping_rules_under_load_loses_nothing_and_mixes_nothing() {
     assert_eq!(mixed, 0, "frames inspected by rules of another generation:\n{balance}");
     assert_eq!(seen(&balance), sent, "{balance}");
     assert_eq!(count(&balance, &Reason::LOST), 0, "{balance}");
-    // Whatever table was in force, one of the four ports was wanted.
-    assert_eq!(balance.agent.inspected, sent / 4, "{balance}");
+    // The ports come in turn and one of four is wanted; a swap within a turn adds one or takes one.
+    let (inspected, expected) = (balance.agent.inspected, sent / 4);
+    assert!(inspected.abs_diff(expected) <= u64::from(SWAPS), "{expected} expected:\n{balance}");
     assert_eq!(balance.difference(), 0, "{balance}");
 }
