@@ -62,8 +62,9 @@ pub fn run(nids: &Path, traffic: &Traffic, rounds: u32) -> Result<()> {
     }
     println!(
         "\nMedians of {rounds} alternating rounds; rungs of x{STEP}; the sender alone reaches {:.0} \
-         kpps. CPU is that of the engine's process.",
-        top / 1e3
+         kpps. CPU is that of the engine's process.\n{}",
+        top / 1e3,
+        engine::CAVEAT
     );
     print(&rows);
     if let Some(nids) = engines.iter().find(|engine| matches!(engine, Engine::Nids(_))) {

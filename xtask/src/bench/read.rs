@@ -47,7 +47,10 @@ pub fn run(nids: &Path, traffic: &Traffic, rounds: u32) -> Result<()> {
             bail!("nids raised {alerts:?} alerts instead of {} each time", traffic.attacks);
         }
     }
-    println!("\nMedians of {rounds} alternating runs; Suricata with --runmode single.");
+    println!(
+        "\nMedians of {rounds} alternating runs; Suricata with --runmode single.\n{}",
+        engine::CAVEAT
+    );
     print(&rows);
     Ok(())
 }

@@ -51,7 +51,8 @@ impl Traffic {
         )
     }
 
-    /// Writes a capture file, ten microseconds between the packets.
+    /// Writes a capture file, 100 microseconds between the packets: flows then end and time out while it is
+    /// read, as on a link. Denser, Suricata fills its memory cap with closed flows and alerts twice.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -62,7 +63,7 @@ impl Traffic {
             out.write_all(&word.to_le_bytes())?;
         }
         for (i, frame) in self.frames().enumerate() {
-            let micros = i as u64 * 10;
+            let micros = i as u64 * 100;
             let (seconds, rest) = (1_700_000_000 + micros / 1_000_000, micros % 1_000_000);
             for word in [seconds as u32, rest as u32, frame.len() as u32, frame.len() as u32] {
                 out.write_all(&word.to_le_bytes())?;
