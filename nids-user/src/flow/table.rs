@@ -189,7 +189,7 @@ impl FlowTable {
         let (established, new_stage) = match (&mut flow.state, &packet.transport) {
             (State::Tcp(connection), Transport::Tcp(header)) => {
                 if bad_checksum(packet) {
-                    (connection.established, false)
+                    (connection.is_established_for(packet.payload.len()), false)
                 } else {
                     let before = connection.phase;
                     let established = connection.update(direction, header, packet.payload.len());
