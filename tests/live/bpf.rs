@@ -133,11 +133,12 @@ impl Kernel {
             .expect("the object has the globals and maps of the contract");
         for hook in Hook::ALL {
             let program = ebpf.program_mut(hook.program()).expect("in the object");
-            let loaded = match hook {
+            let mut load = || match hook {
                 Hook::Xdp | Hook::XdpFrags => xdp(program).load(),
                 Hook::Ingress | Hook::Egress => classifier(program).load(),
             };
-            if let Err(error) = loaded {
+            // The verifier gives up (EAGAIN) when a signal comes.
+            if let Err(error) = load().or_else(|_| load()).or_else(|_| load()) {
                 panic!("{}: {}", hook.program(), end_of(&format!("{error:?}")));
             }
         }

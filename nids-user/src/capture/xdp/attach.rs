@@ -142,16 +142,30 @@ fn tcx(ebpf: &mut Ebpf, interface: &Interface, side: Tcx) -> Result<Attachment, 
 fn load(ebpf: &mut Ebpf, name: &'static str) -> Result<OwnedFd, CaptureError> {
     let error = |source| CaptureError::Program { name, source };
     let program = ebpf.program_mut(name).ok_or_else(|| error(ProgramError::NotLoaded))?;
-    if program.fd().is_err() {
-        match program {
+    let mut tries = LOAD_TRIES;
+    while program.fd().is_err() {
+        let loaded = match program {
             aya::programs::Program::Xdp(program) => Xdp::load(program),
             aya::programs::Program::SchedClassifier(program) => SchedClassifier::load(program),
             _ => Err(ProgramError::UnexpectedProgramType),
+        };
+        tries -= 1;
+        match loaded {
+            Err(source) if tries == 0 || !is_interrupted(&source) => return Err(error(source)),
+            Ok(()) | Err(_) => {}
         }
-        .map_err(error)?;
     }
     let fd = program.fd().map_err(error)?;
     fd.as_fd().try_clone_to_owned().map_err(|source| error(ProgramError::IOError(source)))
+}
+
+/// Times a program is loaded before an interruption counts as a failure.
+const LOAD_TRIES: u32 = 5;
+
+/// Whether the verifier gave up because a signal came: the next try may get through.
+fn is_interrupted(error: &ProgramError) -> bool {
+    matches!(error, ProgramError::LoadError { io_error, .. }
+        if io_error.kind() == io::ErrorKind::WouldBlock)
 }
 
 struct Refused {
