@@ -6,3 +6,5 @@ mod engine;
 mod monitor_filter;
 mod output;
 mod output_follow;
+mod stream;
+mod stream_script;
