@@ -7,4 +7,3 @@ mod monitor_filter;
 mod output;
 mod output_follow;
 mod stream;
-mod stream_script;
