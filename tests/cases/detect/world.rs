@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use nids::capture::{Direction, Frame, LinkType, Timestamp};
-use nids::decode::{Packet, Transport, decode};
+use nids::decode::{Packet, Transport, Tunnels, decode};
 use nids::detect::{Environment, Inspector, Ruleset, compile};
 use nids::flow::{FlowDirection, FlowTable, FlowView, Limits};
 use nids::rule::parser::parse_str;
@@ -120,6 +120,7 @@ fn number(packet: &Packet<'_>) -> u8 {
 /// The payload rules see.
 pub fn payload<'a>(packet: &Packet<'a>) -> &'a [u8] {
     match packet.transport {
+        _ if packet.carrier => &[],
         Transport::Other | Transport::None => &[],
         _ => packet.payload,
     }
@@ -743,15 +744,20 @@ pub fn alerts(
     let mut inspector = Inspector::new(ruleset);
     let mut flows = FlowTable::new(&Limits { memcap: 1 << 16, ..Limits::default() }, 7, 0);
     let mut alerts = Vec::new();
+    let tunnels = Tunnels::default();
     for (number, bytes) in (1..).zip(frames) {
         if !forwarded(bytes) {
             continue;
         }
-        let packet = decode(&frame(bytes, true, number));
-        let flow = flows.track(&packet);
-        inspector.inspect(ruleset, &packet, flow.as_ref(), &mut |info| {
-            alerts.push((number, info.sid));
-        });
+        let frame = frame(bytes, true, number);
+        let mut next = Some(decode(&frame));
+        while let Some(mut packet) = next {
+            next = tunnels.inner(&mut packet);
+            let flow = flows.track(&packet);
+            inspector.inspect(ruleset, &packet, flow.as_ref(), &mut |info| {
+                alerts.push((number, info.sid));
+            });
+        }
     }
     alerts
 }
