@@ -6,6 +6,6 @@ mod engine;
 mod monitor_filter;
 mod output;
 mod output_follow;
-mod tunnel;
 mod stream;
 mod stream_script;
+mod tunnel;
