@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use etherparse::PacketBuilder;
 use nids::capture::{Direction, Frame, LinkType, Timestamp};
 use nids::config::Settings;
 use nids::detect::{self, Environment, Ruleset};
@@ -77,6 +78,36 @@ fn each_frame_meets_the_rules_of_its_generation() {
         .map(|event| event["alert"]["signature_id"].as_u64().unwrap())
         .collect();
     assert_eq!(sids, [1, 2, 1, 2, 1, 2]);
+}
+
+/// A frame counts once with all it carries; each packet in it has a flow of its own, though both ends
+/// and ports of the outer one come again inside.
+#[test]
+fn a_tunnel_is_one_frame_and_many_packets() {
+    let folder = tempfile::tempdir().unwrap();
+    let eve = folder.path().join("eve.json");
+    let (mut engine, writer) = engine(&eve);
+    engine.install(0, rules(r#"alert udp any any -> any 4789 (content:"secret"; sid:1;)"#));
+    let udp = |payload: &[u8]| {
+        let mut frame = Vec::new();
+        PacketBuilder::ethernet2([1; 6], [2; 6])
+            .ipv4([10, 0, 0, 1], [10, 0, 0, 2], 64)
+            .udp(4000, 4789)
+            .write(&mut frame, payload)
+            .unwrap();
+        frame
+    };
+    let data = (0..3).fold(udp(b"secret"), |inside, level| {
+        udp(&[&[8, 0, 0, 0, 0, 0, level, 0], &*inside].concat())
+    });
+    engine.process(&frame(&data, 1), 0);
+    let counters = *engine.counters();
+    assert_eq!((counters.received, counters.inspected, counters.tunneled), (1, 1, 3));
+    assert_eq!((counters.skipped_total(), counters.alerts), (0, 1));
+    assert_eq!(engine.flow_counters().created, 4);
+    drop(engine);
+    writer.finish();
+    assert_eq!(fs::read_to_string(&eve).unwrap().lines().count(), 1);
 }
 
 proptest! {

@@ -6,3 +6,4 @@ mod engine;
 mod monitor_filter;
 mod output;
 mod output_follow;
+mod tunnel;

@@ -176,7 +176,7 @@ fn the_books_balance() {
         frame
     };
     session.frames.push(ethernet(0x0806, &[0; 28]));
-    session.frames.push(ethernet(0x8847, &[0; 28]));
+    session.frames.push(ethernet(0x88e5, &[0; 28]));
     session.frames.push(ethernet(0x0800, &[0x45; 10]));
     session.frames.push(vec![1, 2, 3]);
     let bench = Bench::new();

@@ -1,18 +1,19 @@
-//! Fuzz target `decode`: a frame through decoder, checksums and flow table.
+//! Fuzz target `decode`: a frame through decoder, tunnels, checksums and flow table.
 //!
 //! The first byte picks the link type and what the source says of the frame, the rest is the frame.
 
 use nids::capture::{Direction, Frame, LinkType, Timestamp};
-use nids::decode::{Ip, Transport, checksum, decode};
+use nids::decode::{Ip, MAX_LAYERS, Packet, Transport, Tunnels, checksum, decode};
 use nids::flow::{FlowTable, Limits};
 
-const LINKS: [LinkType; 6] = [
+const LINKS: [LinkType; 7] = [
     LinkType::Ethernet,
     LinkType::RawIp,
     LinkType::Null,
     LinkType::LinuxSll,
     LinkType::LinuxSll2,
     LinkType::Ppp,
+    LinkType::Chdlc,
 ];
 
 fn inside(part: &[u8], whole: &[u8]) -> bool {
@@ -33,7 +34,21 @@ pub fn check(data: &[u8]) {
         vlan_offload: (head & 0x80 != 0).then_some(100),
         number: 1,
     };
+    let limits = Limits { memcap: 10_000, ..Limits::default() };
+    let mut flows = FlowTable::new(&limits, 1, 0);
+    let tunnels = Tunnels::default();
     let mut packet = decode(&frame);
+    for depth in 0.. {
+        assert!(depth < MAX_LAYERS);
+        assert_eq!(packet.depth, depth);
+        let inner = tunnels.inner(&mut packet);
+        check_packet(&mut packet, data, &mut flows);
+        let Some(inner) = inner else { break };
+        packet = inner;
+    }
+}
+
+fn check_packet(packet: &mut Packet<'_>, data: &[u8], flows: &mut FlowTable) {
     assert!(inside(packet.payload, data));
     match &packet.ip {
         Some(Ip::V4(ip)) => assert!(inside(ip.header, data) && ip.header.len() >= 20),
@@ -44,17 +59,18 @@ pub fn check(data: &[u8]) {
         Transport::Tcp(tcp) => assert!(inside(tcp.header, data) && tcp.header.len() >= 20),
         Transport::Udp(udp) => assert!(inside(udp.header, data) && udp.header.len() == 8),
         Transport::Icmpv4(icmp) | Transport::Icmpv6(icmp) => assert!(inside(icmp.header, data)),
-        Transport::Other | Transport::None => {}
+        Transport::Sctp(sctp) => assert!(inside(sctp.header, data)),
+        Transport::Esp(_) | Transport::Other | Transport::None => {}
     }
     if packet.ip.is_some_and(|ip| ip.is_fragment()) {
         assert!(matches!(packet.transport, Transport::None));
     }
-    checksum::verify(&mut packet);
+    checksum::verify(packet);
+    packet.embedded();
+    packet.arp();
 
-    let limits = Limits { memcap: 10_000, ..Limits::default() };
-    let mut flows = FlowTable::new(&limits, 1, 0);
-    let first = flows.track(&packet);
-    let second = flows.track(&packet);
+    let first = flows.track(packet);
+    let second = flows.track(packet);
     assert_eq!(first.is_some(), second.is_some());
     let has_flow = !matches!(packet.transport, Transport::None);
     assert_eq!(first.is_some(), has_flow);

@@ -28,7 +28,8 @@ impl Timestamp {
 pub enum LinkType {
     /// LINKTYPE_ETHERNET, 1.
     Ethernet,
-    /// LINKTYPE_RAW 101, LINKTYPE_IPV4 228, LINKTYPE_IPV6 229, and DLT_RAW 12 and 14: IP by its version.
+    /// LINKTYPE_RAW 101, LINKTYPE_IPV4 228, LINKTYPE_IPV6 229, DLT_RAW 12 and 14, and
+    /// LINKTYPE_GRE_OVER_IP 778: IP by its version.
     RawIp,
     /// LINKTYPE_NULL, 0 (host's byte order) and LINKTYPE_LOOP, 108 (network's).
     Null,
@@ -38,6 +39,8 @@ pub enum LinkType {
     LinuxSll2,
     /// LINKTYPE_PPP, 9.
     Ppp,
+    /// LINKTYPE_C_HDLC, 104.
+    Chdlc,
 }
 
 /// Which way a frame went through the interface.

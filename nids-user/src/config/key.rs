@@ -32,7 +32,6 @@ const OFF: &[&str] = &["no", "false", "off", "0"];
 
 const NO_STREAM: &str = "TCP streams are not reassembled yet";
 const NO_DEFRAG: &str = "fragments are not put together yet";
-const NO_TUNNEL: &str = "tunnels are not looked into yet";
 const NO_APP_LAYER: &str = "application protocols are not parsed yet";
 const NO_DATASET: &str = "data sets are not there yet";
 const NO_REPUTATION: &str = "IP reputation is not there yet";
@@ -47,6 +46,28 @@ macro_rules! timeout {
             expected: SECONDS,
             put: |settings, text| {
                 settings.flow.timeouts.$protocol.$state = value::seconds(text)?;
+                Some(())
+            },
+        }
+    };
+}
+
+/// Switches one tunnel over UDP, or says where it is looked for.
+macro_rules! tunnel {
+    ($tunnel:ident, enabled) => {
+        Apply {
+            expected: YES_OR_NO,
+            put: |settings, text| {
+                settings.tunnels.$tunnel.enabled = value::boolean(text)?;
+                Some(())
+            },
+        }
+    };
+    ($tunnel:ident, ports) => {
+        Apply {
+            expected: "any, a port, or up to four as in [4789, 8472]",
+            put: |settings, text| {
+                settings.tunnels.$tunnel.ports = value::few_ports(text)?;
                 Some(())
             },
         }
@@ -133,11 +154,21 @@ const KEYS: &[(&str, Effect)] = &[
     ("stream.reassembly.**", Missing { in_force: &[], reason: NO_STREAM }),
     ("host-os-policy.**", Missing { in_force: &[], reason: NO_STREAM }),
     ("defrag.**", Missing { in_force: &[], reason: NO_DEFRAG }),
-    ("decoder.teredo.**", Missing { in_force: OFF, reason: NO_TUNNEL }),
-    ("decoder.vxlan.**", Missing { in_force: OFF, reason: NO_TUNNEL }),
-    ("decoder.geneve.**", Missing { in_force: OFF, reason: NO_TUNNEL }),
-    ("decoder.ipv4.ipip.**", Missing { in_force: OFF, reason: NO_TUNNEL }),
-    ("decoder.recursion-level.**", Missing { in_force: OFF, reason: NO_TUNNEL }),
+    ("decoder.teredo.enabled", tunnel!(teredo, enabled)),
+    ("decoder.teredo.ports", tunnel!(teredo, ports)),
+    ("decoder.vxlan.enabled", tunnel!(vxlan, enabled)),
+    ("decoder.vxlan.ports", tunnel!(vxlan, ports)),
+    ("decoder.geneve.enabled", tunnel!(geneve, enabled)),
+    ("decoder.geneve.ports", tunnel!(geneve, ports)),
+    (
+        "decoder.ipv4.ipip.track-parent-flow",
+        Missing { in_force: ON, reason: "a tunnel always has a flow of its own" },
+    ),
+    (
+        "decoder.recursion-level.use-for-tracking",
+        Missing { in_force: ON, reason: "packets in tunnels have flows of their own" },
+    ),
+    ("decoder.max-layers", Missing { in_force: &["16"], reason: "it is 16" }),
     ("app-layer.**", Missing { in_force: OFF, reason: NO_APP_LAYER }),
     ("datasets.**", Missing { in_force: OFF, reason: NO_DATASET }),
     ("default-rule-path", Missing { in_force: &[], reason: NO_DATASET }),

@@ -10,6 +10,7 @@ mod value;
 use std::fmt;
 
 use crate::cli::exit::{Code, Failure};
+use crate::decode::Tunnels;
 use crate::flow::Limits;
 use crate::rule::variables::Variables;
 
@@ -20,6 +21,8 @@ pub struct Settings {
     pub variables: Variables,
     /// Bounds of the flow tables; `memcap` is for all workers together.
     pub flow: Limits,
+    /// `decoder.vxlan.*`, `decoder.geneve.*`, `decoder.teredo.*`.
+    pub tunnels: Tunnels,
     /// `pcap-file.checksum-checks`.
     pub pcap_checksums: ChecksumChecks,
     /// `stream.checksum-validation`.
@@ -31,6 +34,7 @@ impl Default for Settings {
         Self {
             variables: Variables::default(),
             flow: Limits::default(),
+            tunnels: Tunnels::default(),
             pcap_checksums: ChecksumChecks::Auto,
             stream_checksums: true,
         }

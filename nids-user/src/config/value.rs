@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::decode::tunnel::UdpPorts;
+
 /// `yes`, `true`, `on`, `1`, and their opposites.
 pub(super) fn boolean(text: &str) -> Option<bool> {
     match text.to_ascii_lowercase().as_str() {
@@ -39,6 +41,16 @@ pub(super) fn size(text: &str) -> Option<u64> {
     }
 }
 
+/// `any`, one port, or a list of up to four in brackets.
+pub(super) fn few_ports(text: &str) -> Option<UdpPorts> {
+    if text.eq_ignore_ascii_case("any") {
+        return Some(UdpPorts::Any);
+    }
+    let list = text.strip_prefix('[').and_then(|list| list.strip_suffix(']')).unwrap_or(text);
+    let ports: Option<Box<[u16]>> = list.split(',').map(|port| port.trim().parse().ok()).collect();
+    ports.filter(|ports| ports.len() <= 4).map(UdpPorts::These)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -62,6 +74,24 @@ mod tests {
             ("99999999999999gb", None),
         ] {
             assert_eq!(size(text), bytes, "{text}");
+        }
+    }
+
+    #[test]
+    fn ports() {
+        let these = |ports: &[u16]| Some(UdpPorts::These(ports.into()));
+        for (text, ports) in [
+            ("any", Some(UdpPorts::Any)),
+            ("4789", these(&[4789])),
+            ("[8472, 4789]", these(&[8472, 4789])),
+            ("8472,4789", these(&[8472, 4789])),
+            ("[1,2,3,4,5]", None),
+            ("[4789", None),
+            ("70000", None),
+            ("", None),
+            ("$VXLAN_PORTS", None),
+        ] {
+            assert_eq!(few_ports(text), ports, "{text}");
         }
     }
 }

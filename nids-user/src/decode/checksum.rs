@@ -47,7 +47,7 @@ fn transport_event(packet: &Packet<'_>) -> Option<Event> {
             return (total.folded() != 0xffff).then_some(Event::Icmpv4BadChecksum);
         }
         Transport::Icmpv6(icmp) => (icmp.header, transport::ICMPV6, Event::Icmpv6BadChecksum),
-        Transport::Other | Transport::None => return None,
+        Transport::Sctp(_) | Transport::Esp(_) | Transport::Other | Transport::None => return None,
     };
     let addresses = match ip {
         Ip::V4(ip) => sum(&ip.source.octets()) + sum(&ip.destination.octets()),

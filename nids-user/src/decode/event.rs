@@ -4,31 +4,37 @@ use std::fmt;
 
 /// A set of events, one bit each.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub struct Events(u128);
+pub struct Events([u64; 3]);
 
 impl Events {
     /// Adds an event.
     #[inline]
     pub fn raise(&mut self, event: Event) {
-        self.0 |= 1 << event as u8;
+        let bit = event as u8;
+        if let Some(word) = self.0.get_mut(usize::from(bit >> 6)) {
+            *word |= 1 << (bit & 63);
+        }
     }
     /// Whether it was raised.
     #[inline]
     pub fn contains(self, event: Event) -> bool {
-        self.0 & (1 << event as u8) != 0
+        let bit = event as u8;
+        self.0.get(usize::from(bit >> 6)).is_some_and(|word| word >> (bit & 63) & 1 == 1)
     }
     /// Whether nothing was raised.
     #[inline]
     pub fn is_empty(self) -> bool {
-        self.0 == 0
+        self.0 == [0; 3]
     }
     /// The events, in the order of their declaration.
     pub fn iter(self) -> impl Iterator<Item = Event> {
-        let mut left = self.0;
-        std::iter::from_fn(move || {
-            let event = Event::ALL.get(left.trailing_zeros() as usize).copied()?;
-            left &= left - 1;
-            Some(event)
+        (0..).zip(self.0).flat_map(|(at, word)| {
+            let mut left: u64 = word;
+            std::iter::from_fn(move || {
+                let bit = (left != 0).then(|| at * 64 + left.trailing_zeros() as usize)?;
+                left &= left - 1;
+                Event::ALL.get(bit).copied()
+            })
         })
     }
 }
@@ -73,6 +79,58 @@ events! {
     PppTooSmall = "ppp.pkt_too_small",
     PppUnsupportedProtocol = "ppp.unsup_proto",
     PppVjUncompressedTooSmall = "ppp.vju_pkt_too_small",
+    PppIpv4TooSmall = "ppp.ip4_pkt_too_small",
+    PppIpv6TooSmall = "ppp.ip6_pkt_too_small",
+    PppWrongType = "ppp.wrong_type",
+    PppoeTooSmall = "pppoe.pkt_too_small",
+    PppoeWrongCode = "pppoe.wrong_code",
+    PppoeMalformedTags = "pppoe.malformed_tags",
+    ChdlcTooSmall = "chdlc.pkt_too_small",
+    MplsHeaderTooSmall = "mpls.header_too_small",
+    MplsTooSmall = "mpls.pkt_too_small",
+    MplsBadLabelRouterAlert = "mpls.bad_label_router_alert",
+    MplsBadLabelImplicitNull = "mpls.bad_label_implicit_null",
+    MplsBadLabelReserved = "mpls.bad_label_reserved",
+    MplsUnknownPayload = "mpls.unknown_payload_type",
+    BackboneTooSmall = "ieee8021ah.header_too_small",
+    FabricPathTooSmall = "dce.pkt_too_small",
+    VnTagTooSmall = "vntag.header_too_small",
+    VnTagUnknownType = "vntag.unknown_type",
+    ETagTooSmall = "etag.header_too_small",
+    ETagUnknownType = "etag.unknown_type",
+    NshTooSmall = "nsh.header_too_small",
+    NshUnsupportedVersion = "nsh.unsupported_version",
+    NshBadHeaderLength = "nsh.bad_header_length",
+    NshReservedType = "nsh.reserved_type",
+    NshUnsupportedType = "nsh.unsupported_type",
+    NshUnknownPayload = "nsh.unknown_payload",
+    /// See [`super::MAX_LAYERS`].
+    TooManyLayers = "too_many_layers",
+
+    GreTooSmall = "gre.pkt_too_small",
+    GreWrongVersion = "gre.wrong_version",
+    GreVersion0Recursion = "gre.version0_recur",
+    GreVersion0Flags = "gre.version0_flags",
+    GreVersion0HeaderTooBig = "gre.version0_hdr_too_big",
+    GreVersion0MalformedSourceRoute = "gre.version0_malformed_sre_hdr",
+    GreVersion1Checksum = "gre.version1_chksum",
+    GreVersion1Route = "gre.version1_route",
+    GreVersion1SourceRoute = "gre.version1_ssr",
+    GreVersion1Recursion = "gre.version1_recur",
+    GreVersion1Flags = "gre.version1_flags",
+    GreVersion1NoKey = "gre.version1_no_key",
+    GreVersion1WrongProtocol = "gre.version1_wrong_protocol",
+    /// Never raised, here as in Suricata: version 1 with routing is `gre.version1_route`.
+    GreVersion1MalformedSourceRoute = "gre.version1_malformed_sre_hdr",
+    GreVersion1HeaderTooBig = "gre.version1_hdr_too_big",
+    ErspanTooSmall = "erspan.header_too_small",
+    ErspanUnsupportedVersion = "erspan.unsupported_version",
+    ErspanTooManyVlanLayers = "erspan.too_many_vlan_layers",
+    GeneveUnknownPayload = "geneve.unknown_payload_type",
+    Ipv4InIpv6TooSmall = "ipv6.ipv4_in_ipv6_too_small",
+    Ipv4InIpv6WrongVersion = "ipv6.ipv4_in_ipv6_wrong_version",
+    Ipv6InIpv6TooSmall = "ipv6.ipv6_in_ipv6_too_small",
+    Ipv6InIpv6WrongVersion = "ipv6.ipv6_in_ipv6_wrong_version",
     RawInvalidVersion = "ipraw.invalid_ip_version",
 
     Ipv4TooSmall = "ipv4.pkt_too_small",
@@ -134,6 +192,8 @@ events! {
     UdpTooSmall = "udp.pkt_too_small",
     UdpHeaderTooSmall = "udp.hlen_too_small",
     UdpLengthInvalid = "udp.len_invalid",
+    SctpTooSmall = "sctp.pkt_too_small",
+    EspTooSmall = "esp.pkt_too_small",
 
     /// Not one of Suricata's decoder events (it has the keyword `ipv4-csum`). Raised only where the
     /// source's checksums are verified.
@@ -148,4 +208,4 @@ events! {
     Icmpv6BadChecksum = "icmpv6.bad_checksum",
 }
 
-const _: () = assert!(Event::ALL.len() <= 128);
+const _: () = assert!(Event::ALL.len() <= 192);

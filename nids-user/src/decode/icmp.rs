@@ -1,5 +1,5 @@
 //! ICMP (RFC 792) and ICMPv6 (RFC 4443) messages. The packet an error message quotes is checked for
-//! its first bytes only.
+//! its first bytes only; [`Packet::embedded`] reads it.
 
 use super::event::Event;
 use super::packet::{Icmp, Ip, Packet, Transport};

@@ -83,6 +83,8 @@ pub fn decode<'a>(packet: &mut Packet<'a>, data: &'a [u8]) {
         transport::TCP => transport::tcp(packet, body),
         transport::UDP => transport::udp(packet, body),
         transport::ICMPV4 => super::icmp::v4(packet, body),
+        transport::SCTP => transport::sctp(packet, body),
+        transport::ESP => transport::esp(packet, body),
         other => {
             if other == transport::ICMPV6 {
                 packet.events.raise(Event::Ipv4WithIcmpv6);

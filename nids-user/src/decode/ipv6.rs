@@ -6,18 +6,17 @@ use etherparse::err::ipv6::HeaderSliceError;
 use super::event::{Event, Events};
 use super::packet::{Ip, Ipv6, Ipv6Fragment, Packet, Transport};
 use super::transport;
+use super::tunnel::{GRE, IPV4_IN_IP, IPV6_IN_IP};
+
+/// Bytes of the fixed header.
+pub const HEADER: usize = 40;
 
 const HOP_BY_HOP: u8 = 0;
-const IPIP: u8 = 4;
-const IPV6_IN_IPV6: u8 = 41;
 const ROUTING: u8 = 43;
 const FRAGMENT: u8 = 44;
-const GRE: u8 = 47;
-const ENCRYPTION: u8 = 50;
 const AUTHENTICATION: u8 = 51;
 const NONE: u8 = 59;
 const DESTINATION: u8 = 60;
-const SCTP: u8 = 132;
 const MOBILITY: u8 = 135;
 const HIP: u8 = 139;
 const SHIM6: u8 = 140;
@@ -71,6 +70,8 @@ pub fn decode<'a>(packet: &mut Packet<'a>, data: &'a [u8]) {
         transport::TCP => transport::tcp(packet, upper),
         transport::UDP => transport::udp(packet, upper),
         transport::ICMPV6 => super::icmp::v6(packet, upper),
+        transport::SCTP => transport::sctp(packet, upper),
+        transport::ESP => transport::esp(packet, upper),
         _ => packet.transport = Transport::Other,
     }
 }
@@ -128,7 +129,6 @@ impl Chain {
         loop {
             let rest = body.get(self.length..).unwrap_or_default();
             match self.protocol {
-                transport::TCP | transport::UDP | transport::ICMPV6 => return,
                 NONE => {
                     if !rest.is_empty() {
                         events.raise(Event::Ipv6DataAfterNone);
@@ -136,7 +136,14 @@ impl Chain {
                     self.whole = false;
                     return;
                 }
-                ENCRYPTION | SCTP | IPIP | IPV6_IN_IPV6 | GRE => return,
+                // Not even two bytes: the chain is cut, whatever should follow.
+                _ if rest.len() < 2 => {
+                    events.raise(Event::Ipv6TruncatedExtension);
+                    self.whole = false;
+                    return;
+                }
+                transport::TCP | transport::UDP | transport::ICMPV6 => return,
+                transport::ESP | transport::SCTP | IPV4_IN_IP | IPV6_IN_IP | GRE => return,
                 HOP_BY_HOP | ROUTING | FRAGMENT | AUTHENTICATION | DESTINATION | MOBILITY | HIP
                 | SHIM6 => {}
                 other => {

@@ -1,7 +1,7 @@
 //! Link layers: what stands before the IP header, VLAN tags included.
 //!
-//! Each function takes one link header off and says what follows it. Provider backbone, MPLS, PPPoE
-//! and the like are not looked into yet: they end as frames without IP.
+//! Each function takes one link header off and says what follows it. What lies between link and IP
+//! (MPLS, PPPoE, provider backbone, ...) is left to `shim`.
 
 use super::event::Event;
 use super::packet::Packet;
@@ -11,23 +11,81 @@ pub const IPV4: u16 = 0x0800;
 /// EtherType of IPv6.
 pub const IPV6: u16 = 0x86dd;
 
+/// EtherType of ARP.
+pub const ARP: u16 = 0x0806;
+/// EtherType of an Ethernet frame, in GRE and Geneve.
+pub const TRANSPARENT_BRIDGE: u16 = 0x6558;
+/// EtherType of ERSPAN types I and II, in GRE.
+pub const ERSPAN_II: u16 = 0x88be;
+/// EtherType of ERSPAN type III, in GRE.
+pub const ERSPAN_III: u16 = 0x22eb;
+/// EtherType of MPLS.
+pub const MPLS_UNICAST: u16 = 0x8847;
+/// EtherType of MPLS with an upstream-assigned label.
+pub const MPLS_MULTICAST: u16 = 0x8848;
+const PPPOE_DISCOVERY: u16 = 0x8863;
+const PPPOE_SESSION: u16 = 0x8864;
+const BACKBONE: u16 = 0x88e7;
+const FABRIC_PATH: u16 = 0x8903;
+const VNTAG: u16 = 0x8926;
+const ETAG: u16 = 0x893f;
+const NSH: u16 = 0x894f;
+
 /// EtherTypes of VLAN tags: 802.1Q, 802.1ad, and the old QinQ number.
-const VLAN: [u16; 3] = [0x8100, 0x88a8, 0x9100];
+pub const VLAN: [u16; 3] = [0x8100, 0x88a8, 0x9100];
 
-/// Other EtherTypes that are no surprise behind a VLAN tag: ARP, the tags themselves (one too many),
-/// MPLS, PPPoE, 802.1X, LLDP, PTP, provider backbone.
-const KNOWN: [u16; 12] = [
-    0x0806, 0x8100, 0x88a8, 0x9100, 0x8847, 0x8848, 0x8863, 0x8864, 0x888e, 0x88cc, 0x88f7, 0x88e7,
-];
+/// EtherTypes without IP that are no surprise behind a tag: ARP, the VLAN tags themselves (one too
+/// many), 802.1X, LLDP, PTP.
+const KNOWN: [u16; 7] = [ARP, 0x8100, 0x88a8, 0x9100, 0x888e, 0x88cc, 0x88f7];
 
-/// What follows a link header.
+/// What follows a header.
 pub enum Next<'a> {
     /// An IPv4 header should.
     Ipv4(&'a [u8]),
     /// An IPv6 header should.
     Ipv6(&'a [u8]),
-    /// No IP; the bytes behind the link header.
+    /// Another header before IP.
+    Shim(Shim, &'a [u8]),
+    /// No IP; the bytes behind the last header.
     Other(&'a [u8]),
+}
+
+impl<'a> Next<'a> {
+    /// The bytes that follow.
+    pub fn data(&self) -> &'a [u8] {
+        match self {
+            Self::Ipv4(data) | Self::Ipv6(data) | Self::Shim(_, data) | Self::Other(data) => data,
+        }
+    }
+}
+
+/// A header before IP that is not the first of the frame.
+#[derive(Clone, Copy, Debug)]
+pub enum Shim {
+    /// Ethernet, in a tunnel.
+    Ethernet,
+    /// What this EtherType says, in a tunnel.
+    EtherType(u16),
+    /// Labels.
+    Mpls,
+    /// PPP, in a tunnel.
+    Ppp,
+    /// PPP over Ethernet.
+    PppoeSession,
+    /// What comes before it.
+    PppoeDiscovery,
+    /// Provider backbone bridging, 802.1ah.
+    Backbone,
+    /// Cisco's VN-Tag.
+    VnTag,
+    /// Bridge port extension, 802.1BR.
+    ETag,
+    /// Cisco's FabricPath (DCE).
+    FabricPath,
+    /// Network service header.
+    Nsh,
+    /// A mirrored frame, in GRE with this EtherType.
+    Erspan(u16),
 }
 
 /// Ethernet II and 802.3 (a length in place of the EtherType: no IP).
@@ -37,7 +95,8 @@ pub fn ethernet<'a>(packet: &mut Packet<'a>, data: &'a [u8]) -> Next<'a> {
         packet.events.raise(Event::EthernetTooSmall);
         return Next::Other(data);
     };
-    ether_type(packet, u16::from_be_bytes([header[12], header[13]]), rest)
+    let unknown = (!packet.vlan.is_empty()).then_some(Event::VlanUnknownType);
+    ether_type(packet, u16::from_be_bytes([header[12], header[13]]), rest, unknown)
 }
 
 /// Linux cooked capture, LINKTYPE_LINUX_SLL.
@@ -46,7 +105,7 @@ pub fn sll<'a>(packet: &mut Packet<'a>, data: &'a [u8]) -> Next<'a> {
         packet.events.raise(Event::SllTooSmall);
         return Next::Other(data);
     };
-    ether_type(packet, u16::from_be_bytes([header[14], header[15]]), rest)
+    ether_type(packet, u16::from_be_bytes([header[14], header[15]]), rest, None)
 }
 
 /// Linux cooked capture version 2, LINKTYPE_LINUX_SLL2: the protocol comes first.
@@ -55,7 +114,7 @@ pub fn sll2<'a>(packet: &mut Packet<'a>, data: &'a [u8]) -> Next<'a> {
         packet.events.raise(Event::Sll2TooSmall);
         return Next::Other(data);
     };
-    ether_type(packet, u16::from_be_bytes([header[0], header[1]]), rest)
+    ether_type(packet, u16::from_be_bytes([header[0], header[1]]), rest, None)
 }
 
 /// BSD loopback: the address family in the byte order of the capturing host, or the network's.
@@ -66,9 +125,9 @@ pub fn null<'a>(packet: &mut Packet<'a>, data: &'a [u8]) -> Next<'a> {
     };
     let family = u32::from_le_bytes(*header).min(u32::from_be_bytes(*header));
     match family {
-        2 => ether_type(packet, IPV4, rest),
+        2 => ether_type(packet, IPV4, rest, None),
         // Linux 10, NetBSD and OpenBSD 24, FreeBSD 28, Darwin 30.
-        10 | 24 | 28 | 30 => ether_type(packet, IPV6, rest),
+        10 | 24 | 28 | 30 => ether_type(packet, IPV6, rest, None),
         _ => {
             packet.events.raise(Event::NullUnsupportedType);
             Next::Other(rest)
@@ -79,8 +138,8 @@ pub fn null<'a>(packet: &mut Packet<'a>, data: &'a [u8]) -> Next<'a> {
 /// IP without a link header.
 pub fn raw<'a>(packet: &mut Packet<'a>, data: &'a [u8]) -> Next<'a> {
     match data.first().map(|byte| byte >> 4) {
-        Some(4) => ether_type(packet, IPV4, data),
-        Some(6) => ether_type(packet, IPV6, data),
+        Some(4) => ether_type(packet, IPV4, data, None),
+        Some(6) => ether_type(packet, IPV6, data, None),
         _ => {
             packet.events.raise(Event::RawInvalidVersion);
             Next::Other(data)
@@ -88,41 +147,23 @@ pub fn raw<'a>(packet: &mut Packet<'a>, data: &'a [u8]) -> Next<'a> {
     }
 }
 
-/// PPP (RFC 1661), with or without address and control (RFC 1662), and with a protocol number of
-/// one byte where that was negotiated.
-pub fn ppp<'a>(packet: &mut Packet<'a>, data: &'a [u8]) -> Next<'a> {
-    const PPP_IPV4: u16 = 0x0021;
-    const PPP_VJ_UNCOMPRESSED: u16 = 0x002f;
-    const PPP_IPV6: u16 = 0x0057;
-
-    let body = data.strip_prefix(&[0xff, 0x03]).unwrap_or(data);
-    let (protocol, rest) = match body {
-        // The last byte of a protocol number is odd, all others are even.
-        [low, rest @ ..] if low & 1 == 1 => (u16::from(*low), rest),
-        [high, low, rest @ ..] => (u16::from_be_bytes([*high, *low]), rest),
-        _ => {
-            packet.events.raise(Event::PppTooSmall);
-            return Next::Other(data);
-        }
+/// Cisco HDLC, LINKTYPE_C_HDLC: address, control, EtherType.
+pub fn chdlc<'a>(packet: &mut Packet<'a>, data: &'a [u8]) -> Next<'a> {
+    let Some((header, rest)) = data.split_first_chunk::<4>() else {
+        packet.events.raise(Event::ChdlcTooSmall);
+        return Next::Other(data);
     };
-    match protocol {
-        PPP_IPV4 => ether_type(packet, IPV4, rest),
-        PPP_VJ_UNCOMPRESSED if rest.len() < 20 => {
-            packet.events.raise(Event::PppVjUncompressedTooSmall);
-            Next::Other(rest)
-        }
-        PPP_VJ_UNCOMPRESSED => ether_type(packet, IPV4, rest),
-        PPP_IPV6 => ether_type(packet, IPV6, rest),
-        _ => {
-            packet.events.raise(Event::PppUnsupportedProtocol);
-            Next::Other(rest)
-        }
-    }
+    ether_type(packet, u16::from_be_bytes([header[2], header[3]]), rest, None)
 }
 
-/// Takes off VLAN tags and notes the EtherType behind them.
+/// Takes off VLAN tags and notes the EtherType behind them. `unknown` is raised where nobody knows it.
 #[inline]
-fn ether_type<'a>(packet: &mut Packet<'a>, mut kind: u16, mut data: &'a [u8]) -> Next<'a> {
+pub fn ether_type<'a>(
+    packet: &mut Packet<'a>,
+    mut kind: u16,
+    mut data: &'a [u8],
+    mut unknown: Option<Event>,
+) -> Next<'a> {
     while VLAN.contains(&kind) {
         let Some((tag, rest)) = data.split_first_chunk::<4>() else {
             packet.events.raise(Event::VlanTooSmall);
@@ -132,6 +173,8 @@ fn ether_type<'a>(packet: &mut Packet<'a>, mut kind: u16, mut data: &'a [u8]) ->
             packet.events.raise(Event::VlanTooManyLayers);
             break;
         }
+        packet.layers = packet.layers.saturating_add(1);
+        unknown = Some(Event::VlanUnknownType);
         kind = u16::from_be_bytes([tag[2], tag[3]]);
         data = rest;
     }
@@ -148,10 +191,23 @@ fn ether_type<'a>(packet: &mut Packet<'a>, mut kind: u16, mut data: &'a [u8]) ->
         0..0x600 => Next::Other(data),
         _ => {
             packet.ether_type = kind;
-            if !packet.vlan.is_empty() && !KNOWN.contains(&kind) {
-                packet.events.raise(Event::VlanUnknownType);
-            }
-            Next::Other(data)
+            let shim = match kind {
+                MPLS_UNICAST | MPLS_MULTICAST => Shim::Mpls,
+                PPPOE_DISCOVERY => Shim::PppoeDiscovery,
+                PPPOE_SESSION => Shim::PppoeSession,
+                BACKBONE => Shim::Backbone,
+                FABRIC_PATH => Shim::FabricPath,
+                VNTAG => Shim::VnTag,
+                ETAG => Shim::ETag,
+                NSH => Shim::Nsh,
+                _ => {
+                    if let Some(event) = unknown.filter(|_| !KNOWN.contains(&kind)) {
+                        packet.events.raise(event);
+                    }
+                    return Next::Other(data);
+                }
+            };
+            Next::Shim(shim, data)
         }
     }
 }

@@ -1,4 +1,5 @@
-//! From the bytes of a frame to a [`Packet`]: link layer, VLAN tags, network, transport, payload.
+//! From the bytes of a frame to a [`Packet`]: link layer, VLAN tags, network, transport, payload; and from
+//! a packet to the one it carries ([`Tunnels::inner`]).
 //!
 //! Nothing in here fails: what a header cannot say is left out of the packet and raised as an
 //! [`event::Event`], since malformed traffic is what a sensor is there to see. Fragments, flows and
@@ -16,18 +17,27 @@
 
 pub mod checksum;
 pub mod event;
+mod gre;
 mod icmp;
 mod ipv4;
 mod ipv6;
 mod link;
 pub mod packet;
+mod shim;
 mod transport;
+pub mod tunnel;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tunnel_tests;
 
 pub use event::{Event, Events};
-pub use packet::{Icmp, Ip, Ipv4, Ipv6, Ipv6Fragment, Packet, Tcp, Transport, Udp, VlanTags};
+pub use packet::{
+    Arp, Embedded, Esp, Icmp, Ip, Ipv4, Ipv6, Ipv6Fragment, Packet, Sctp, Tcp, Transport, Udp,
+    VlanTags,
+};
+pub use tunnel::Tunnels;
 
 use crate::capture::{Frame, LinkType};
 use link::Next;
@@ -35,15 +45,7 @@ use link::Next;
 /// Decodes one frame. All slices of the packet lie inside `frame.data`.
 #[inline]
 pub fn decode<'a>(frame: &Frame<'a>) -> Packet<'a> {
-    let mut packet = Packet {
-        frame: *frame,
-        ether_type: 0,
-        vlan: VlanTags::default(),
-        ip: None,
-        transport: Transport::None,
-        payload: frame.data,
-        events: Events::default(),
-    };
+    let mut packet = Packet::new(frame, frame.data);
     if let Some(tci) = frame.vlan_offload {
         packet.vlan.push(tci);
     }
@@ -53,12 +55,33 @@ pub fn decode<'a>(frame: &Frame<'a>) -> Packet<'a> {
         LinkType::Null => link::null(&mut packet, frame.data),
         LinkType::LinuxSll => link::sll(&mut packet, frame.data),
         LinkType::LinuxSll2 => link::sll2(&mut packet, frame.data),
-        LinkType::Ppp => link::ppp(&mut packet, frame.data),
+        LinkType::Ppp => shim::ppp(&mut packet, frame.data),
+        LinkType::Chdlc => link::chdlc(&mut packet, frame.data),
     };
-    match next {
-        Next::Ipv4(data) => ipv4::decode(&mut packet, data),
-        Next::Ipv6(data) => ipv6::decode(&mut packet, data),
-        Next::Other(data) => packet.payload = data,
-    }
+    layers(&mut packet, next);
     packet
+}
+
+/// Headers a packet may have, those around it included: Suricata's `decoder.max-layers`, which counts
+/// link, tags, shims, IP and tunnels, but no transport.
+pub const MAX_LAYERS: u8 = 16;
+
+/// Follows the headers from here to the transport's.
+#[inline]
+fn layers<'a>(packet: &mut Packet<'a>, mut next: Next<'a>) {
+    loop {
+        if !packet.enter() {
+            packet.payload = next.data();
+            return;
+        }
+        next = match next {
+            Next::Ipv4(data) => return ipv4::decode(packet, data),
+            Next::Ipv6(data) => return ipv6::decode(packet, data),
+            Next::Other(data) => {
+                packet.payload = data;
+                return;
+            }
+            Next::Shim(shim, data) => shim::take_off(packet, shim, data),
+        };
+    }
 }

@@ -1,8 +1,9 @@
 //! The decoded packet: typed views on the borrowed bytes, nothing copied but addresses and ports.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::event::Events;
+use super::event::{Event, Events};
+use super::{MAX_LAYERS, link, transport};
 use crate::capture::Frame;
 
 /// VLAN tags (TCI), outermost first. Suricata keeps three.
@@ -55,6 +56,15 @@ pub struct Packet<'a> {
     pub payload: &'a [u8],
     /// What was wrong with it.
     pub events: Events,
+    /// Bytes of it: on the wire, or within the tunnel.
+    pub length: u32,
+    /// Tunnels around it.
+    pub depth: u8,
+    /// Headers so far, those around it included; see [`super::MAX_LAYERS`].
+    pub layers: u8,
+    /// Its payload is a packet of its own, found by [`super::Tunnels::inner`]. Rules see the payload
+    /// there and not here.
+    pub carrier: bool,
 }
 
 /// Network layer of a packet.
@@ -136,6 +146,10 @@ pub enum Transport<'a> {
     Icmpv4(Icmp<'a>),
     /// RFC 4443.
     Icmpv6(Icmp<'a>),
+    /// RFC 9260.
+    Sctp(Sctp<'a>),
+    /// RFC 4303.
+    Esp(Esp),
     /// Another protocol: only its number is known (in [`Ip`]).
     Other,
     /// No IP, a fragment, or a header that cannot be read.
@@ -193,6 +207,56 @@ pub struct Udp<'a> {
     pub destination: u16,
 }
 
+/// SCTP common header.
+#[derive(Clone, Copy, Debug)]
+pub struct Sctp<'a> {
+    /// The header, 12 bytes.
+    pub header: &'a [u8],
+    /// Source port.
+    pub source: u16,
+    /// Destination port.
+    pub destination: u16,
+    /// Verification tag.
+    pub verification_tag: u32,
+}
+
+/// ESP header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Esp {
+    /// Security parameters index.
+    pub spi: u32,
+    /// Sequence number.
+    pub sequence: u32,
+}
+
+/// The packet that an ICMP or ICMPv6 error quotes, as far as it is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Embedded {
+    /// Source address.
+    pub source: IpAddr,
+    /// Destination address.
+    pub destination: IpAddr,
+    /// Protocol number; of IPv6 what its fixed header names.
+    pub protocol: u8,
+    /// Source and destination port of TCP, UDP or SCTP, where they are quoted.
+    pub ports: Option<(u16, u16)>,
+}
+
+/// ARP for IPv4 over Ethernet (RFC 826).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arp {
+    /// 1 request, 2 reply.
+    pub operation: u16,
+    /// Link address of the sender.
+    pub sender_mac: [u8; 6],
+    /// Address of the sender.
+    pub sender: Ipv4Addr,
+    /// Link address of the target; zeros in a request.
+    pub target_mac: [u8; 6],
+    /// Address of the target.
+    pub target: Ipv4Addr,
+}
+
 /// ICMP or ICMPv6 message. The packet's payload begins behind the 8 bytes of the header (4 for
 /// messages that are shorter).
 #[derive(Clone, Copy, Debug)]
@@ -244,6 +308,32 @@ impl<'a> Ip<'a> {
 }
 
 impl<'a> Packet<'a> {
+    /// One of which nothing is known yet but its bytes.
+    pub(super) fn new(frame: &Frame<'a>, data: &'a [u8]) -> Self {
+        Self {
+            frame: *frame,
+            ether_type: 0,
+            vlan: VlanTags::default(),
+            ip: None,
+            transport: Transport::None,
+            payload: data,
+            events: Events::default(),
+            length: frame.wire_len,
+            depth: 0,
+            layers: 1,
+            carrier: false,
+        }
+    }
+    /// Counts one more header; false, with the event, where that is one too many.
+    #[inline]
+    pub(super) fn enter(&mut self) -> bool {
+        self.layers = self.layers.saturating_add(1);
+        if self.layers >= MAX_LAYERS {
+            self.events.raise(Event::TooManyLayers);
+            return false;
+        }
+        true
+    }
     /// Whether the source kept less of the frame than there was on the wire.
     pub fn is_cut(&self) -> bool {
         self.frame.data.len() < self.frame.wire_len as usize
@@ -253,6 +343,7 @@ impl<'a> Packet<'a> {
         match &self.transport {
             Transport::Tcp(tcp) => Some((tcp.source, tcp.destination)),
             Transport::Udp(udp) => Some((udp.source, udp.destination)),
+            Transport::Sctp(sctp) => Some((sctp.source, sctp.destination)),
             _ => None,
         }
     }
@@ -262,5 +353,60 @@ impl<'a> Packet<'a> {
             Transport::Tcp(tcp) => Some(tcp),
             _ => None,
         }
+    }
+    /// The packet that an ICMP error quotes.
+    pub fn embedded(&self) -> Option<Embedded> {
+        let quoted = self.payload;
+        let (source, destination, protocol, upper): (IpAddr, IpAddr, _, _) = match &self.transport {
+            Transport::Icmpv4(icmp) if matches!(icmp.icmp_type, 3 | 4 | 5 | 11 | 12) => {
+                let header = quoted.first_chunk::<20>().filter(|header| header[0] >> 4 == 4)?;
+                let [.., a, b, c, d, e, f, g, h] = *header;
+                let (source, destination) = (Ipv4Addr::new(a, b, c, d), Ipv4Addr::new(e, f, g, h));
+                // Only the first fragment has ports.
+                let first = u16::from_be_bytes([header[6], header[7]]) & 0x1fff == 0;
+                let length = usize::from(header[0] & 0x0f) * 4;
+                let upper = quoted.get(length.max(20)..).filter(|_| first);
+                (source.into(), destination.into(), header[9], upper)
+            }
+            Transport::Icmpv6(icmp) if matches!(icmp.icmp_type, 1..=4) => {
+                let (header, upper) = quoted.split_first_chunk::<40>()?;
+                if header[0] >> 4 != 6 {
+                    return None;
+                }
+                let address = |at| {
+                    let bytes = header.get(at..)?.first_chunk::<16>()?;
+                    Some(IpAddr::from(Ipv6Addr::from(*bytes)))
+                };
+                (address(8)?, address(24)?, header[6], Some(upper))
+            }
+            _ => return None,
+        };
+        let ports = match (protocol, upper) {
+            (transport::TCP | transport::UDP | transport::SCTP, Some([a, b, c, d, ..])) => {
+                Some((u16::from_be_bytes([*a, *b]), u16::from_be_bytes([*c, *d])))
+            }
+            _ => None,
+        };
+        Some(Embedded { source, destination, protocol, ports })
+    }
+    /// The ARP message, where this is one of Ethernet and IPv4.
+    pub fn arp(&self) -> Option<Arp> {
+        const ETHERNET_IPV4: [u8; 6] = [0, 1, 8, 0, 6, 4];
+        if self.ether_type != link::ARP || self.ip.is_some() {
+            return None;
+        }
+        let body = self.payload.strip_prefix(&ETHERNET_IPV4)?;
+        let (operation, body) = body.split_first_chunk::<2>()?;
+        let (sender_mac, body) = body.split_first_chunk::<6>()?;
+        let (sender, body) = body.split_first_chunk::<4>()?;
+        let (target_mac, body) = body.split_first_chunk::<6>()?;
+        let target = body.first_chunk::<4>()?;
+        Some(Arp {
+            operation: u16::from_be_bytes(*operation),
+            sender_mac: *sender_mac,
+            sender: (*sender).into(),
+            target_mac: *target_mac,
+            target: (*target).into(),
+        })
     }
 }

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::capture::{Direction, Timestamp};
 
-fn frame(link: LinkType, data: &[u8]) -> Frame<'_> {
+pub fn frame(link: LinkType, data: &[u8]) -> Frame<'_> {
     Frame {
         time: Timestamp(0),
         link,
@@ -22,12 +22,12 @@ fn frame(link: LinkType, data: &[u8]) -> Frame<'_> {
     }
 }
 
-fn names(packet: &Packet<'_>) -> Vec<&'static str> {
+pub fn names(packet: &Packet<'_>) -> Vec<&'static str> {
     packet.events.iter().map(Event::name).collect()
 }
 
 /// Ethernet, IPv4, TCP 1000 -> 80 with `payload`.
-fn tcp4(payload: &[u8]) -> Vec<u8> {
+pub fn tcp4(payload: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     PacketBuilder::ethernet2([1; 6], [2; 6])
         .ipv4([10, 0, 0, 1], [10, 0, 0, 2], 64)
@@ -39,7 +39,7 @@ fn tcp4(payload: &[u8]) -> Vec<u8> {
 }
 
 /// A raw IPv6 packet with this next header and body.
-fn ipv6(next: u8, body: &[u8]) -> Vec<u8> {
+pub fn ipv6(next: u8, body: &[u8]) -> Vec<u8> {
     let mut out = vec![0x60, 0, 0, 0];
     out.extend((body.len() as u16).to_be_bytes());
     out.extend([next, 64]);
@@ -50,7 +50,7 @@ fn ipv6(next: u8, body: &[u8]) -> Vec<u8> {
 }
 
 /// A raw IPv4 packet with these options, protocol and body.
-fn ipv4(options: &[u8], protocol: u8, body: &[u8]) -> Vec<u8> {
+pub fn ipv4(options: &[u8], protocol: u8, body: &[u8]) -> Vec<u8> {
     let header = 20 + options.len();
     let mut out = vec![0x40 | (header / 4) as u8, 0];
     out.extend(((header + body.len()) as u16).to_be_bytes());
@@ -60,7 +60,7 @@ fn ipv4(options: &[u8], protocol: u8, body: &[u8]) -> Vec<u8> {
     out
 }
 
-const UDP_BODY: [u8; 11] = [0, 53, 0, 99, 0, 11, 0, 0, b'a', b'b', b'c'];
+pub const UDP_BODY: [u8; 11] = [0, 53, 0, 99, 0, 11, 0, 0, b'a', b'b', b'c'];
 
 #[test]
 fn padding_is_not_payload() {
@@ -127,6 +127,7 @@ fn every_link_type() {
         (LinkType::Ppp, with(&[0xff, 3, 0, 0x21], &v4)),
         (LinkType::Ppp, with(&[0, 0x57], &v6)),
         (LinkType::Ppp, with(&[0x21], &v4)),
+        (LinkType::Chdlc, with(&[0x0f, 0, 0x86, 0xdd], &v6)),
     ] {
         let packet = decode(&frame(link, &data));
         assert_eq!(packet.ports(), Some((53, 99)), "{link:?}");
@@ -210,6 +211,7 @@ fn events_of_ipv6() {
         (59, vec![1], &["ipv6.data_after_none_header"]),
         (0, vec![17], &["ipv6.trunc_exthdr"]),
         (0, vec![17, 1, 0, 0], &["ipv6.trunc_exthdr"]),
+        (44, vec![6, 0, 0, 0, 0, 0, 0, 0], &["ipv6.trunc_exthdr", "ipv6.exthdr_useless_fh"]),
         (43, udp_behind(&[17, 0, 0, 0, 0, 0, 0, 0]), &["ipv6.rh_type_0"]),
         (0, udp_behind(&[17, 0, 1, 4, 0, 0, 0, 0]), &["ipv6.hopopts_only_padding"]),
         (60, udp_behind(&[17, 0, 1, 4, 0, 0, 0, 0]), &["ipv6.dstopts_only_padding"]),
@@ -344,8 +346,30 @@ fn inside(part: &[u8], whole: &[u8]) -> bool {
 }
 
 /// What must hold for any frame.
-fn check(source: &Frame<'_>) {
-    let packet = decode(source);
+pub fn check(source: &Frame<'_>) {
+    let mut any = Tunnels::default();
+    for tunnel in [&mut any.vxlan, &mut any.geneve, &mut any.teredo] {
+        tunnel.ports = tunnel::UdpPorts::Any;
+    }
+    for tunnels in [Tunnels::default(), any, Tunnels::none()] {
+        let mut packet = decode(source);
+        let mut levels = 0;
+        loop {
+            let inner = tunnels.inner(&mut packet);
+            check_packet(&packet, source);
+            assert_eq!(packet.depth, levels);
+            let Some(inner) = inner else { break };
+            assert!(inner.payload.len() < packet.frame.data.len());
+            assert_eq!(packet.carrier, inner.ip.is_some());
+            packet = inner;
+            levels += 1;
+            assert!(levels <= MAX_LAYERS);
+        }
+        assert!(!packet.carrier);
+    }
+}
+
+fn check_packet(packet: &Packet<'_>, source: &Frame<'_>) {
     assert!(inside(packet.payload, source.data));
     match &packet.ip {
         Some(Ip::V4(ip)) => assert!(inside(ip.header, source.data) && ip.header.len() >= 20),
@@ -361,13 +385,14 @@ fn check(source: &Frame<'_>) {
         Transport::Icmpv4(icmp) | Transport::Icmpv6(icmp) => {
             assert!(inside(icmp.header, source.data) && icmp.header.len() >= 4);
         }
-        Transport::Other | Transport::None => {}
+        Transport::Sctp(sctp) => assert!(inside(sctp.header, source.data)),
+        Transport::Esp(_) | Transport::Other | Transport::None => {}
     }
 }
 
-fn link_type() -> impl Strategy<Value = LinkType> {
+pub fn link_type() -> impl Strategy<Value = LinkType> {
     use LinkType::*;
-    prop::sample::select(vec![Ethernet, RawIp, Null, LinuxSll, LinuxSll2, Ppp])
+    prop::sample::select(vec![Ethernet, RawIp, Null, LinuxSll, LinuxSll2, Ppp, Chdlc])
 }
 
 proptest! {

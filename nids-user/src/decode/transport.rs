@@ -1,10 +1,10 @@
-//! TCP (RFC 9293) and UDP (RFC 768) headers.
+//! Headers of TCP (RFC 9293), UDP (RFC 768), SCTP (RFC 9260) and ESP (RFC 4303).
 
 use etherparse::err::tcp::HeaderSliceError;
 use etherparse::{TcpHeader, TcpHeaderSlice, UdpHeaderSlice};
 
 use super::event::{Event, Events};
-use super::packet::{Packet, Tcp, Transport, Udp};
+use super::packet::{Esp, Packet, Sctp, Tcp, Transport, Udp};
 
 /// IP protocol number of ICMP.
 pub const ICMPV4: u8 = 1;
@@ -12,6 +12,10 @@ pub const ICMPV4: u8 = 1;
 pub const TCP: u8 = 6;
 /// IP protocol number of UDP.
 pub const UDP: u8 = 17;
+/// IP protocol number of ESP.
+pub const ESP: u8 = 50;
+/// IP protocol number of SCTP.
+pub const SCTP: u8 = 132;
 /// IP protocol number of ICMPv6.
 pub const ICMPV6: u8 = 58;
 
@@ -119,5 +123,35 @@ pub fn udp<'a>(packet: &mut Packet<'a>, data: &'a [u8]) {
         header: header.slice(),
         source: header.source_port(),
         destination: header.destination_port(),
+    });
+}
+
+/// Reads an SCTP common header. The chunks are the payload.
+#[cold]
+pub fn sctp<'a>(packet: &mut Packet<'a>, data: &'a [u8]) {
+    let Some((header, chunks)) = data.split_first_chunk::<12>() else {
+        packet.events.raise(Event::SctpTooSmall);
+        return;
+    };
+    packet.payload = chunks;
+    packet.transport = Transport::Sctp(Sctp {
+        header,
+        source: u16::from_be_bytes([header[0], header[1]]),
+        destination: u16::from_be_bytes([header[2], header[3]]),
+        verification_tag: u32::from_be_bytes([header[4], header[5], header[6], header[7]]),
+    });
+}
+
+/// Reads an ESP header. What is behind it is encrypted.
+#[cold]
+pub fn esp<'a>(packet: &mut Packet<'a>, data: &'a [u8]) {
+    let Some((header, rest)) = data.split_first_chunk::<8>() else {
+        packet.events.raise(Event::EspTooSmall);
+        return;
+    };
+    packet.payload = rest;
+    packet.transport = Transport::Esp(Esp {
+        spi: u32::from_be_bytes([header[0], header[1], header[2], header[3]]),
+        sequence: u32::from_be_bytes([header[4], header[5], header[6], header[7]]),
     });
 }

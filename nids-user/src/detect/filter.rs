@@ -13,6 +13,8 @@
 //!   direction but not `established` (the first packet of a connection already under way decides which
 //!   side is the client), and by all that are not TCP.
 //!
+//! * What can carry other packets is wanted by any rule: it may match inside.
+//!
 //! One limit: a connection on which nothing but what is not forwarded passes for longer than the flow
 //! timeout is forgotten, and its next packet counts as not established.
 
@@ -21,20 +23,23 @@ use nids_abi::{
 };
 
 use crate::decode::Tcp;
+use crate::decode::tunnel::Carriers;
 use crate::rule::port::PortSet;
 
 use super::Ruleset;
 use super::check::Check;
-use super::protocol::{ICMP, ICMPV6, TCP, UDP};
+use super::protocol::{ESP, ICMP, ICMPV6, SCTP, TCP, UDP};
 use super::signature::Signature;
 
 impl Ruleset {
     /// What the kernel half must forward, so that alerts are the same as if it forwarded everything.
-    pub fn filter(&self) -> Box<FilterTable> {
+    /// What can carry packets is wanted by any rule, as it may match inside.
+    pub fn filter(&self, carriers: &Carriers) -> Box<FilterTable> {
         let mut filter = Filter::default();
         for signature in &self.signatures {
             filter.add(signature);
         }
+        filter.tunnels(carriers);
         filter.finish()
     }
 }
@@ -57,9 +62,7 @@ impl Filter {
     fn add(&mut self, signature: &Signature) {
         let numbers = &signature.protocol.numbers;
         let table = self.table.get_or_insert_with(|| Box::new(FilterTable::EMPTY));
-        // A fragment, or a frame the kernel could not judge, may be a packet of any rule. So may what
-        // is inside a tunnel, once `decode` looks inside: then protocols 4, 41, 47 and the ports of
-        // VXLAN, Geneve and Teredo are to be wanted here too.
+        // A fragment, or a frame the kernel could not judge, may be a packet of any rule.
         table.fragments = 1;
         table.unjudged = 1;
 
@@ -71,6 +74,11 @@ impl Filter {
             self.ports(signature, udp_levels(signature), UDP_SRC, UDP_DST);
         }
         let Some(table) = &mut self.table else { return };
+        for (number, class) in [(SCTP, true), (ESP, !has_ports)] {
+            if class && numbers.contains(number) && signature.can_be(number) {
+                want(&mut table.ip_proto, number);
+            }
+        }
         if has_ports {
             return;
         }
@@ -94,6 +102,28 @@ impl Filter {
                 if number != TCP && number != UDP && numbers.contains(number) {
                     *wanted = 1;
                 }
+            }
+        }
+    }
+
+    /// Asks for what may carry packets, where there is any rule.
+    fn tunnels(&mut self, carriers: &Carriers) {
+        let Some(table) = &mut self.table else { return };
+        for number in carriers.protocols {
+            want(&mut table.ip_proto, *number);
+        }
+        match &carriers.udp_ports {
+            Some(ports) => {
+                for port in ports {
+                    if let Some(entry) = table.ports.get_mut(usize::from(*port)) {
+                        raise(entry, UDP_SRC, LEVEL_PAYLOAD);
+                        raise(entry, UDP_DST, LEVEL_PAYLOAD);
+                    }
+                }
+            }
+            None => {
+                raise(&mut self.every_port, UDP_SRC, LEVEL_PAYLOAD);
+                raise(&mut self.every_port, UDP_DST, LEVEL_PAYLOAD);
             }
         }
     }
@@ -139,6 +169,12 @@ impl Filter {
 fn raise(entry: &mut u8, shift: u8, level: u8) {
     let level = level.max(*entry >> shift & 3);
     *entry = *entry & !(3 << shift) | level << shift;
+}
+
+fn want(table: &mut [u8; 256], number: u8) {
+    if let Some(entry) = table.get_mut(usize::from(number)) {
+        *entry = 1;
+    }
 }
 
 fn tcp_levels(signature: &Signature) -> Levels {

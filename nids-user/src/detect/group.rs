@@ -1,6 +1,6 @@
 //! Signature groups: which signatures are worth a look for a packet, by protocol, direction and port.
 //!
-//! For each of TCP, UDP and the rest, and for each direction, a signature stands in one place: under its
+//! For each of TCP, UDP, SCTP and the rest, and for each direction, a signature stands in one place: under its
 //! ports where it names few (those of the destination, or else of the source), or else in the group of
 //! all packets. A packet so has at most three groups. Ports with the same signatures share one group,
 //! and groups with the same signatures are built once for all directions and protocols, so memory goes
@@ -14,7 +14,7 @@ use crate::flow::FlowDirection;
 use crate::rule::port::PortSet;
 
 use super::prefilter::Prefilter;
-use super::protocol::{ICMP, ICMPV6, TCP, UDP, number};
+use super::protocol::{ESP, ICMP, ICMPV6, SCTP, TCP, UDP, number};
 use super::signature::Signature;
 
 /// Ports up to which a signature is filed under each of them.
@@ -35,11 +35,12 @@ enum Class {
     Tcp,
     Udp,
     Icmp,
+    Sctp,
     Other,
 }
 
 impl Class {
-    const ALL: [Self; 4] = [Self::Tcp, Self::Udp, Self::Icmp, Self::Other];
+    const ALL: [Self; 5] = [Self::Tcp, Self::Udp, Self::Icmp, Self::Sctp, Self::Other];
 
     fn takes(self, signature: &Signature) -> bool {
         let numbers = &signature.protocol.numbers;
@@ -48,8 +49,9 @@ impl Class {
             Self::Tcp => numbers.contains(TCP),
             Self::Udp => numbers.contains(UDP),
             Self::Icmp => !has_ports && (numbers.contains(ICMP) || numbers.contains(ICMPV6)),
-            // No payload is known of these.
-            Self::Other => !has_ports && signature.payload.is_none(),
+            Self::Sctp => numbers.contains(SCTP),
+            // Of these, ESP alone has a payload that is known.
+            Self::Other => !has_ports && (signature.payload.is_none() || numbers.contains(ESP)),
         }
     }
 }
@@ -58,7 +60,7 @@ impl Class {
 #[derive(Debug)]
 pub struct Groups {
     /// By class, then direction.
-    tables: [[Table; 2]; 4],
+    tables: [[Table; 2]; 5],
     groups: Box<[Group]>,
 }
 
@@ -77,7 +79,7 @@ impl Groups {
     /// Files signatures, given in the order of their numbers.
     pub fn new(signatures: &[Signature]) -> Self {
         let mut builder = Builder { signatures, ids: HashMap::new(), groups: Vec::new() };
-        let mut tables = <[[Table; 2]; 4]>::default();
+        let mut tables = <[[Table; 2]; 5]>::default();
         for (class, directions) in Class::ALL.into_iter().zip(&mut tables) {
             let directions =
                 [FlowDirection::ToServer, FlowDirection::ToClient].iter().zip(directions);
@@ -99,19 +101,29 @@ impl Groups {
             Transport::Tcp(tcp) => (Class::Tcp, Some((tcp.source, tcp.destination))),
             Transport::Udp(udp) => (Class::Udp, Some((udp.source, udp.destination))),
             Transport::Icmpv4(_) | Transport::Icmpv6(_) => (Class::Icmp, None),
+            Transport::Sctp(sctp) => (Class::Sctp, Some((sctp.source, sctp.destination))),
+            Transport::Esp(_) => (Class::Other, None),
             // Fragments and headers that cannot be read: by number.
             Transport::Other | Transport::None => match number(packet) {
                 Some(TCP) => (Class::Tcp, None),
                 Some(UDP) => (Class::Udp, None),
                 Some(ICMP | ICMPV6) => (Class::Icmp, None),
+                Some(SCTP) => (Class::Sctp, None),
                 _ => (Class::Other, None),
             },
         };
-        let [[tcp_s, tcp_c], [udp_s, udp_c], [icmp_s, icmp_c], [other_s, other_c]] = &self.tables;
+        let [
+            [tcp_s, tcp_c],
+            [udp_s, udp_c],
+            [icmp_s, icmp_c],
+            [sctp_s, sctp_c],
+            [other_s, other_c],
+        ] = &self.tables;
         let (to_server, to_client) = match class {
             Class::Tcp => (tcp_s, tcp_c),
             Class::Udp => (udp_s, udp_c),
             Class::Icmp => (icmp_s, icmp_c),
+            Class::Sctp => (sctp_s, sctp_c),
             Class::Other => (other_s, other_c),
         };
         let table = match direction {

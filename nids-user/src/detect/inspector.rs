@@ -118,5 +118,4 @@ impl Inspector {
 /// To `flow`, packets of others are each by themselves.
 fn has_flow(packet: &Packet<'_>) -> bool {
     !matches!(packet.transport, Transport::Other)
-        || packet.ip.as_ref().is_some_and(|ip| matches!(ip.protocol(), 50 | 132))
 }

@@ -76,14 +76,19 @@ impl Ruleset {
     }
 }
 
-/// The bytes that contents and `dsize` look at. Only of TCP, UDP and ICMP is it known where headers
-/// end, so that other protocols, and fragments, have none.
+/// The bytes that contents and `dsize` look at. Only of these transports is it known where headers end,
+/// so that other protocols, and fragments, have none. A carrier's payload is looked at as the packet
+/// inside.
 #[inline]
 fn payload<'a>(packet: &Packet<'a>) -> &'a [u8] {
     match packet.transport {
-        Transport::Tcp(_) | Transport::Udp(_) | Transport::Icmpv4(_) | Transport::Icmpv6(_) => {
-            packet.payload
-        }
+        _ if packet.carrier => &[],
+        Transport::Tcp(_)
+        | Transport::Udp(_)
+        | Transport::Icmpv4(_)
+        | Transport::Icmpv6(_)
+        | Transport::Sctp(_)
+        | Transport::Esp(_) => packet.payload,
         Transport::Other | Transport::None => &[],
     }
 }

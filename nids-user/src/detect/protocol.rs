@@ -8,6 +8,10 @@ pub const TCP: u8 = 6;
 pub const UDP: u8 = 17;
 /// ICMP.
 pub const ICMP: u8 = 1;
+/// SCTP.
+pub const SCTP: u8 = 132;
+/// ESP.
+pub const ESP: u8 = 50;
 /// ICMPv6.
 pub const ICMPV6: u8 = 58;
 
@@ -87,6 +91,7 @@ impl Protocol {
             "ip" | "ip4" | "ipv4" | "ip6" | "ipv6" => Numbers::ALL,
             "tcp" | "tcp-pkt" => Numbers::of([TCP]),
             "udp" => Numbers::of([UDP]),
+            "sctp" => Numbers::of([SCTP]),
             "icmp" => Numbers::of([ICMP, ICMPV6]),
             "icmpv4" => Numbers::of([ICMP]),
             "icmpv6" => Numbers::of([ICMPV6]),
@@ -113,7 +118,7 @@ impl Protocol {
 }
 
 /// Protocols that other sensors know, so that the refusal can say "not yet".
-pub const KNOWN: [&str; 45] = [
+pub const KNOWN: [&str; 44] = [
     "bittorrent-dht",
     "dcerpc",
     "dhcp",
@@ -144,7 +149,6 @@ pub const KNOWN: [&str; 45] = [
     "rdp",
     "rfb",
     "rpc",
-    "sctp",
     "sip",
     "smb",
     "smtp",

@@ -4,11 +4,13 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use nids_abi::{LEVEL_ALL, LEVEL_CONTROL, LEVEL_NONE, LEVEL_PAYLOAD, TCP_DST, TCP_SRC, UDP_DST};
+use nids_abi::{
+    LEVEL_ALL, LEVEL_CONTROL, LEVEL_NONE, LEVEL_PAYLOAD, TCP_DST, TCP_SRC, UDP_DST, UDP_SRC,
+};
 
 use super::*;
 use crate::capture::{Direction, Frame, LinkType, Timestamp};
-use crate::decode::decode;
+use crate::decode::{Tunnels, decode};
 use crate::flow::{FlowDirection, FlowView};
 use crate::rule::diagnostic::ReasonKind;
 use crate::rule::parser::parse_str;
@@ -109,26 +111,61 @@ fn the_two_rules_of_the_readme() {
 
 #[test]
 fn the_filter_of_the_two_rules_leaves_other_ports_alone() {
-    let filter = ruleset(MISSION).filter();
+    let filter = ruleset(MISSION).filter(&Tunnels::none().carriers());
     for port in 0..=u16::MAX {
         let wanted = matches!(port, 22 | 80);
         let expected = if wanted { LEVEL_PAYLOAD << TCP_DST } else { LEVEL_NONE };
         assert_eq!(filter.ports[usize::from(port)], expected, "port {port}");
     }
-    assert!(filter.icmp4.iter().chain(&filter.icmp6).chain(&filter.ip_proto).all(|w| *w == 0));
+    assert!(filter.icmp4.iter().chain(&filter.icmp6).all(|wanted| *wanted == 0));
+    // Either may come in a tunnel right over IP.
+    let protocols = (0..=u8::MAX).zip(filter.ip_proto).filter(|(_, wanted)| *wanted != 0);
+    assert_eq!(protocols.map(|(number, _)| number).collect::<Vec<_>>(), [4, 41, 47]);
     assert_eq!((filter.fragments, filter.unjudged, filter.non_ip), (1, 1, 0));
 }
 
 #[test]
+fn what_may_carry_a_packet_is_wanted_by_any_rule() {
+    let mut tunnels = Tunnels::default();
+    let filter = ruleset(MISSION).filter(&tunnels.carriers());
+    for port in 0..=u16::MAX {
+        let wanted = matches!(port, 4789 | 6081 | 3544);
+        let expected = if wanted { LEVEL_PAYLOAD } else { LEVEL_NONE };
+        let entry = filter.ports[usize::from(port)];
+        assert_eq!((entry >> UDP_SRC & 3, entry >> UDP_DST & 3), (expected, expected), "{port}");
+    }
+    tunnels.teredo.ports = crate::decode::tunnel::UdpPorts::Any;
+    let filter = ruleset(MISSION).filter(&tunnels.carriers());
+    let both = LEVEL_PAYLOAD << UDP_SRC | LEVEL_PAYLOAD << UDP_DST;
+    assert!(filter.ports.iter().all(|entry| entry & 0xf0 == both));
+}
+
+#[test]
+fn sctp_and_esp_are_asked_for_by_number() {
+    let wanted = |rule: &str| {
+        let filter = ruleset(rule).filter(&Tunnels::none().carriers());
+        [50, 132].map(|number: usize| filter.ip_proto[number] != 0)
+    };
+    for (rule, expected) in [
+        (r#"alert sctp any any -> any 80 (content:"x"; sid:1;)"#, [false, true]),
+        (r#"alert ip any any -> any any (content:"x"; sid:1;)"#, [true, true]),
+        (r#"alert ip any any -> any 80 (content:"x"; sid:1;)"#, [false, true]),
+        (r#"alert tcp any any -> any 80 (content:"x"; sid:1;)"#, [false, false]),
+    ] {
+        assert_eq!(wanted(rule), expected, "{rule}");
+    }
+}
+
+#[test]
 fn no_rules_want_nothing() {
-    assert_eq!(*ruleset("").filter(), nids_abi::FilterTable::EMPTY);
+    assert_eq!(*ruleset("").filter(&Tunnels::default().carriers()), nids_abi::FilterTable::EMPTY);
 }
 
 #[test]
 fn levels_are_as_tight_as_the_rule() {
     let level = |options: &str, shift: u8| {
         let text = format!("alert tcp any any -> any 80 ({options} sid:1;)");
-        ruleset(&text).filter().ports[80] >> shift & 3
+        ruleset(&text).filter(&Tunnels::none().carriers()).ports[80] >> shift & 3
     };
     for (options, to, from) in [
         (r#"content:"x";"#, LEVEL_PAYLOAD, LEVEL_NONE),

@@ -4,7 +4,7 @@ use std::hash::BuildHasher;
 
 use crate::decode::{Icmp, Ip, Packet, Transport};
 
-/// Addresses, ports, protocol and VLAN ids, the smaller end first. Packed into words, so that a
+/// Addresses, ports, protocol, VLAN ids and tunnels around it, the smaller end first. Packed into words, so that a
 /// comparison is six of them and nothing in it is padding.
 #[derive(Clone, Copy, Debug)]
 pub struct Key([u64; 6]);
@@ -30,7 +30,8 @@ impl Oriented {
             Transport::Udp(udp) => (udp.source, udp.destination, 0),
             Transport::Icmpv4(icmp) => icmp_ends(icmp, answer_v4(icmp.icmp_type)),
             Transport::Icmpv6(icmp) => icmp_ends(icmp, answer_v6(icmp.icmp_type)),
-            Transport::Other => (0, 0, 0),
+            Transport::Sctp(sctp) => (sctp.source, sctp.destination, 0),
+            Transport::Esp(_) | Transport::Other => (0, 0, 0),
             Transport::None => return None,
         };
         let (version, source, destination) = match ip {
@@ -53,13 +54,15 @@ impl Oriented {
                 vlan = vlan << 16 | 0x8000 | u64::from(vlan_id);
             }
         }
+        // Three tags take 48 bits.
+        let around = u64::from(packet.depth) << 48 | vlan;
         let key = Key([
             (first.0 >> 64) as u64,
             first.0 as u64,
             (second.0 >> 64) as u64,
             second.0 as u64,
             ports << 32 | u64::from(id) << 16 | protocol,
-            vlan,
+            around,
         ]);
         Some(Self { key, from_second })
     }

@@ -173,7 +173,7 @@ impl FlowTable {
         };
         let [packets_to_server, packets_to_client] = &mut flow.packets;
         let [bytes_to_server, bytes_to_client] = &mut flow.bytes;
-        let length = u64::from(packet.frame.wire_len);
+        let length = u64::from(packet.length);
         match direction {
             FlowDirection::ToServer => {
                 *packets_to_server += 1;
@@ -273,7 +273,9 @@ impl FlowTable {
             }
             Transport::Udp(_) => (State::Udp, false),
             Transport::Icmpv4(_) | Transport::Icmpv6(_) => (State::Icmp, false),
-            Transport::Other | Transport::None => (State::Other, false),
+            Transport::Sctp(_) | Transport::Esp(_) | Transport::Other | Transport::None => {
+                (State::Other, false)
+            }
         };
         let index = self.entry()?;
         let head = self.buckets.get_mut(bucket as usize)?;

@@ -130,6 +130,7 @@ fn layers(out: &mut Vec<u8>, packet: &Packet<'_>) {
         LinkType::LinuxSll => "SLL / ",
         LinkType::LinuxSll2 => "SLL2 / ",
         LinkType::Ppp => "PPP / ",
+        LinkType::Chdlc => "CHDLC / ",
     };
     out.extend_from_slice(link.as_bytes());
     for id in packet.vlan.ids() {
@@ -171,6 +172,15 @@ fn layers(out: &mut Vec<u8>, packet: &Packet<'_>) {
             if icmp.code != 0 {
                 put(out, format_args!(" code {}", icmp.code));
             }
+        }
+        Transport::Sctp(_) => {
+            out.extend_from_slice(b"SCTP ");
+            ends(out);
+        }
+        Transport::Esp(esp) => {
+            out.extend_from_slice(b"ESP ");
+            ends(out);
+            put(out, format_args!(" spi {:#x}", esp.spi));
         }
         Transport::Other | Transport::None => {
             protocol(out, ip.protocol());

@@ -15,7 +15,7 @@ use super::worker::Pipeline;
 use crate::capture::{Frame, Timestamp};
 use crate::config::{ChecksumChecks, Settings};
 use crate::decode::event::Event;
-use crate::decode::{Packet, Transport, checksum, decode};
+use crate::decode::{Packet, Transport, Tunnels, checksum, decode};
 use crate::detect::alert::{Alert, RuleInfo};
 use crate::detect::{Inspector, Ruleset};
 use crate::flow::{FlowCounters, FlowTable, FlowView, Limits};
@@ -33,6 +33,8 @@ pub struct EngineConfig {
     pub worker: u8,
     /// What to think of checksums.
     pub checksums: Checksums,
+    /// Which tunnels are looked into.
+    pub tunnels: Tunnels,
     /// Names of the interfaces, by capture port. A port without one gives alerts without interface.
     pub interfaces: Vec<Option<Arc<str>>>,
 }
@@ -51,6 +53,7 @@ impl EngineConfig {
             secret: 0x6e69_6473,
             worker: 0,
             checksums,
+            tunnels: settings.tunnels.clone(),
             interfaces: Vec::new(),
         }
     }
@@ -65,7 +68,8 @@ impl EngineConfig {
     ) -> Self {
         let mut flow = settings.flow.clone();
         flow.memcap /= u64::from(workers.max(1));
-        Self { flow, secret, worker, checksums: Checksums::Trust, interfaces }
+        let tunnels = settings.tunnels.clone();
+        Self { flow, secret, worker, checksums: Checksums::Trust, tunnels, interfaces }
     }
 }
 
@@ -131,7 +135,7 @@ pub enum SkipReason {
     Malformed,
     /// No IP: ARP, LLDP and so on.
     NonIp,
-    /// IP may lie below a header that is not looked into yet: MPLS, PPPoE, provider backbone.
+    /// IP may lie behind a header that is not looked into: MACsec, TRILL, and the like.
     Encapsulated,
     /// No ruleset of its generation is installed.
     NoRuleset,
@@ -165,6 +169,9 @@ pub struct EngineCounters {
     pub inspected: u64,
     /// Frames that they did not see, in the order of [`SkipReason::ALL`].
     pub skipped: [u64; SkipReason::ALL.len()],
+    /// Packets found inside those frames, in tunnels. They are no part of the balance above: a frame
+    /// counts once, with whatever it carries.
+    pub tunneled: u64,
     /// Alerts raised.
     pub alerts: u64,
     /// Decoder events, in the order of [`Event::ALL`].
@@ -178,6 +185,7 @@ impl Default for EngineCounters {
             bytes: 0,
             inspected: 0,
             skipped: [0; SkipReason::ALL.len()],
+            tunneled: 0,
             alerts: 0,
             events: [0; Event::ALL.len()],
         }
@@ -228,6 +236,7 @@ pub struct Engine {
     flows: FlowTable,
     slots: [Option<Slot>; 2],
     checksums: Checksums,
+    tunnels: Tunnels,
     interfaces: Vec<Option<Arc<str>>>,
     alerts: AlertSender,
     counters: EngineCounters,
@@ -240,6 +249,7 @@ impl Engine {
             flows: FlowTable::new(&config.flow, config.secret, config.worker),
             slots: [None, None],
             checksums: config.checksums,
+            tunnels: config.tunnels,
             interfaces: config.interfaces,
             alerts,
             counters: EngineCounters::default(),
@@ -270,35 +280,52 @@ impl Engine {
         self.counters.skip(reason, frames);
     }
 
-    /// Takes one frame through the pipeline, with the rules of this generation.
+    /// Takes one frame through the pipeline, with the rules of this generation: the packet in it, and
+    /// those that it carries in tunnels.
     #[inline]
     pub fn process(&mut self, frame: &Frame<'_>, generation: u8) {
         self.counters.received += 1;
         self.counters.bytes += u64::from(frame.wire_len);
         let mut packet = decode(frame);
-        if packet.ip.is_none() {
-            self.note(&packet);
-            self.counters.skip(why_no_ip(&packet), 1);
-            return;
+        let mut inner = self.tunnels.inner(&mut packet);
+        match self.inspect(&mut packet, generation) {
+            Ok(()) => self.counters.inspected += 1,
+            Err(reason) => self.counters.skip(reason, 1),
         }
-        self.checksums.check(&mut packet);
-        self.note(&packet);
-        let flow = self.flows.track(&packet);
+        // Each level takes bytes of the frame, and the decoder limits their number.
+        while let Some(mut packet) = inner {
+            self.counters.tunneled += 1;
+            inner = self.tunnels.inner(&mut packet);
+            // What cannot be inspected inside has raised its event; the frame is in the books.
+            let _ = self.inspect(&mut packet, generation);
+        }
+    }
+
+    /// Takes one packet through the pipeline.
+    #[inline]
+    fn inspect(&mut self, packet: &mut Packet<'_>, generation: u8) -> Result<(), SkipReason> {
+        if packet.ip.is_none() {
+            self.note(packet);
+            return Err(why_no_ip(packet));
+        }
+        self.checksums.check(packet);
+        self.note(packet);
+        let flow = self.flows.track(packet);
         let [even, odd] = &mut self.slots;
         let slot = if generation & 1 == 0 { even } else { odd };
         let Some(Slot { ruleset, inspector }) = slot else {
-            self.counters.skip(SkipReason::NoRuleset, 1);
-            return;
+            return Err(SkipReason::NoRuleset);
         };
-        self.counters.inspected += 1;
         let (alerts, raised) = (&self.alerts, &mut self.counters.alerts);
-        let interface = self.interfaces.get(usize::from(frame.port)).and_then(Option::as_ref);
-        inspector.inspect(ruleset, &packet, flow.as_ref(), &mut |rule| {
+        let interface =
+            self.interfaces.get(usize::from(packet.frame.port)).and_then(Option::as_ref);
+        inspector.inspect(ruleset, packet, flow.as_ref(), &mut |rule| {
             *raised += 1;
-            if let Some(alert) = alert(rule, &packet, flow, interface) {
+            if let Some(alert) = alert(rule, packet, flow, interface) {
                 alerts.send(alert);
             }
         });
+        Ok(())
     }
 
     /// Counts the packet's decoder events.
@@ -351,19 +378,30 @@ impl Inspection for Engine {
 }
 
 fn why_no_ip(packet: &Packet<'_>) -> SkipReason {
-    const MPLS: [u16; 2] = [0x8847, 0x8848];
-    const PPPOE: u16 = 0x8864;
-    const BACKBONE: u16 = 0x88e7;
-    const VNTAG: u16 = 0x8926;
-    const ETAG: u16 = 0x893f;
+    const MACSEC: u16 = 0x88e5;
+    const TRILL: u16 = 0x22f3;
+    const CISCO_METADATA: u16 = 0x8909;
 
     // A type nobody knows is worth an event, and no damage.
-    if packet.events.iter().any(|event| event != Event::VlanUnknownType) {
+    let harmless = |event| {
+        use Event::{
+            ETagUnknownType, PppUnsupportedProtocol, PppWrongType, VlanUnknownType,
+            VnTagUnknownType,
+        };
+        matches!(
+            event,
+            VlanUnknownType
+                | VnTagUnknownType
+                | ETagUnknownType
+                | PppUnsupportedProtocol
+                | PppWrongType
+        )
+    };
+    if !packet.events.iter().all(harmless) {
         return SkipReason::Malformed;
     }
     match packet.ether_type {
-        PPPOE | BACKBONE | VNTAG | ETAG => SkipReason::Encapsulated,
-        kind if MPLS.contains(&kind) => SkipReason::Encapsulated,
+        MACSEC | TRILL | CISCO_METADATA => SkipReason::Encapsulated,
         _ => SkipReason::NonIp,
     }
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::sensor::Generation;
 use crate::cli::exit::{Code, Failure};
 use crate::config::Settings;
+use crate::decode::tunnel::Carriers;
 use crate::detect::{self, Environment, Ruleset};
 use crate::rule::diagnostic::{Refusal, printable};
 use crate::rule::load::{self, LoadError, Loaded};
@@ -27,6 +28,7 @@ const BUILT_IN: &str = include_str!("../../../rules/local.rules");
 pub struct RuleSource {
     paths: Vec<PathBuf>,
     variables: Variables,
+    carriers: Carriers,
     strict: bool,
 }
 
@@ -37,7 +39,8 @@ impl RuleSource {
         if paths.is_empty() && Path::new(FOLDER).is_dir() {
             paths.push(FOLDER.into());
         }
-        Self { paths, variables: settings.variables.clone(), strict }
+        let carriers = settings.tunnels.carriers();
+        Self { paths, variables: settings.variables.clone(), carriers, strict }
     }
 
     /// Where the rules come from, in words.
@@ -70,7 +73,7 @@ impl RuleSource {
             (count, 0) => format!("{count} rules"),
             (count, refused) => format!("{count} rules, {refused} refused"),
         };
-        let filter = compiled.ruleset.filter();
+        let filter = compiled.ruleset.filter(&self.carriers);
         Ok(Generation { rules: Arc::new(compiled.ruleset), filter, summary })
     }
 

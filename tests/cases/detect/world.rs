@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use nids::capture::{Direction, Frame, LinkType, Timestamp};
-use nids::decode::{Packet, Transport, decode};
+use nids::decode::{Packet, Transport, Tunnels, decode};
 use nids::detect::{Environment, Inspector, Ruleset, compile};
 use nids::flow::{FlowDirection, FlowTable, FlowView, Limits};
 use nids::rule::parser::parse_str;
@@ -120,6 +120,7 @@ fn number(packet: &Packet<'_>) -> u8 {
 /// The payload rules see.
 pub fn payload<'a>(packet: &Packet<'a>) -> &'a [u8] {
     match packet.transport {
+        _ if packet.carrier => &[],
         Transport::Other | Transport::None => &[],
         _ => packet.payload,
     }
@@ -317,6 +318,35 @@ impl Content {
                 out.push_str(text);
             }
         }
+    }
+}
+
+/// The frame in a tunnel, for a `wrap` from 0 to 5.
+pub fn wrapped(wrap: u8, frame: Vec<u8>) -> Vec<u8> {
+    let v6 = frame[12] == 0x86;
+    let ip = &frame[14..];
+    let outer = |protocol: u8, head: &[u8], inside: &[u8]| {
+        let length = (20 + head.len() + inside.len()) as u16;
+        let mut out = frame[..12].to_vec();
+        out.extend([8, 0, 0x45, 0]);
+        out.extend(length.to_be_bytes());
+        out.extend([0, 1, 0, 0, 64, protocol, 0, 0, 10, 200, 0, 1, 10, 200, 0, 2]);
+        out.extend([head, inside].concat());
+        out
+    };
+    let udp = |port: u16, head: &[u8], inside: &[u8]| {
+        let length = (8 + head.len() + inside.len()) as u16;
+        let ports = [[156, 64], port.to_be_bytes(), length.to_be_bytes(), [0, 0]].concat();
+        outer(17, &[&ports, head].concat(), inside)
+    };
+    match wrap {
+        0 => outer(if v6 { 41 } else { 4 }, &[], ip),
+        1 => outer(47, &[0, 0, 0x65, 0x58], &frame),
+        2 => udp(4789, &[8, 0, 0, 0, 0, 0, 1, 0], &frame),
+        3 => udp(6081, &[0, 0, 0x65, 0x58, 0, 0, 1, 0], &frame),
+        4 if v6 => udp(3544, &[], ip),
+        5 => [&frame[..12], &[0x88, 0x47, 0, 1, 1, 0xff], ip].concat(),
+        _ => frame,
     }
 }
 
@@ -746,15 +776,20 @@ pub fn alerts(
     let mut inspector = Inspector::new(ruleset);
     let mut flows = FlowTable::new(&Limits { memcap: 1 << 16, ..Limits::default() }, 7, 0);
     let mut alerts = Vec::new();
+    let tunnels = Tunnels::default();
     for (number, bytes) in (1..).zip(frames) {
         if !forwarded(bytes) {
             continue;
         }
-        let packet = decode(&frame(bytes, true, number));
-        let flow = flows.track(&packet);
-        inspector.inspect(ruleset, &packet, flow.as_ref(), &mut |info| {
-            alerts.push((number, info.sid));
-        });
+        let frame = frame(bytes, true, number);
+        let mut next = Some(decode(&frame));
+        while let Some(mut packet) = next {
+            next = tunnels.inner(&mut packet);
+            let flow = flows.track(&packet);
+            inspector.inspect(ruleset, &packet, flow.as_ref(), &mut |info| {
+                alerts.push((number, info.sid));
+            });
+        }
     }
     alerts
 }
