@@ -22,5 +22,6 @@ pub mod monitor;
 pub mod output;
 pub mod rule;
 pub mod runtime;
+pub mod stream;
 pub mod suggest;
 pub mod telemetry;

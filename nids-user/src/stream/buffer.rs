@@ -42,6 +42,12 @@ impl Pool {
         self.blocks * BLOCK + self.lists
     }
 
+    /// Blocks in use.
+    #[cfg(test)]
+    pub(super) fn in_use(&self) -> usize {
+        self.blocks - self.free.len()
+    }
+
     fn block(&mut self) -> Result<Block, Full> {
         if let Some(block) = self.free.pop() {
             return Ok(block);
