@@ -23,6 +23,8 @@ pub(super) struct Full;
 /// Blocks and buffers for all sessions of a worker.
 pub(super) struct Pool {
     free: Vec<Block>,
+    /// In boxes, as sessions hold them: a session without data has a pointer, no lists.
+    #[allow(clippy::vec_box)]
     spare: Vec<Box<Buffer>>,
     /// Blocks that exist, free or in use.
     blocks: usize,
@@ -101,7 +103,9 @@ impl Buffer {
     }
 
     /// The segments, by their start.
-    pub(super) fn segments(&self) -> impl DoubleEndedIterator<Item = &Range<u64>> + ExactSizeIterator {
+    pub(super) fn segments(
+        &self,
+    ) -> impl DoubleEndedIterator<Item = &Range<u64>> + ExactSizeIterator {
         self.segments.iter()
     }
 
@@ -111,7 +115,12 @@ impl Buffer {
     }
 
     /// Writes bytes at their offset. Does not make a segment of them. On failure some may be written.
-    pub(super) fn write(&mut self, pool: &mut Pool, mut at: u64, mut bytes: &[u8]) -> Result<(), Full> {
+    pub(super) fn write(
+        &mut self,
+        pool: &mut Pool,
+        mut at: u64,
+        mut bytes: &[u8],
+    ) -> Result<(), Full> {
         let before = self.lists();
         let result = loop {
             if bytes.is_empty() {

@@ -40,7 +40,7 @@ impl Session {
         }
         self.keep_timestamp(s, turn);
         let (sender, receiver) = self.halves(s);
-        if s.is_ack() && !(again && !s.to_server) {
+        if s.is_ack() && (s.to_server || !again) {
             receiver.saw_up_to(s.ack);
             receiver.acknowledge(s.ack);
         }
@@ -85,9 +85,8 @@ impl Session {
             return step;
         }
         let (sender, receiver) = self.halves(s);
-        let fin_again = s.is_fin()
-            && s.seq == sender.next_seq.wrapping_sub(1)
-            && s.ack == receiver.last_ack;
+        let fin_again =
+            s.is_fin() && s.seq == sender.next_seq.wrapping_sub(1) && s.ack == receiver.last_ack;
         let again = fin_again || sender.is_retransmission(s, turn.events);
         if s.is_fin() && !again && sender.fin_misses(s, sender.next_seq) {
             return turn.invalid(Event::Fin2FinWrongSeq);

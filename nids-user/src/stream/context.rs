@@ -53,6 +53,8 @@ pub struct StreamContext {
     pub(super) pool: Pool,
     /// Chunks that lie in more than one block are put together here.
     pub(super) scratch: Vec<u8>,
+    /// In boxes, as flows hold them: taking one allocates nothing and moves nothing.
+    #[allow(clippy::vec_box)]
     spare: Vec<Box<Session>>,
     open: usize,
 }

@@ -100,7 +100,13 @@ fn bytes<'b>(
 }
 
 /// The next bytes of a reader that stands at `from`: the hole before them, and their range.
-fn next(data: &Reassembly, from: u64, acked: u64, mode: Mode, all: bool) -> Option<(u64, Range<u64>)> {
+fn next(
+    data: &Reassembly,
+    from: u64,
+    acked: u64,
+    mode: Mode,
+    all: bool,
+) -> Option<(u64, Range<u64>)> {
     let run = data.run(from)?;
     let hole = from..run.start;
     if !hole.is_empty() && !all && !data.is_lost(&hole, acked) {
@@ -183,7 +189,8 @@ impl Session {
         let half = self.half_mut(direction);
         if !half.data.app_is_off() {
             half.show_app(cx, &[], all || cx.config.mode != Mode::Acked, app);
-            let end = Chunk { end: true, ..half.data.empty_chunk(half.data.app, half.data.app_urgent) };
+            let end =
+                Chunk { end: true, ..half.data.empty_chunk(half.data.app, half.data.app_urgent) };
             app(end);
             half.data.stop_app();
         }
@@ -307,6 +314,10 @@ impl Half {
             let buffer = data.buffer.as_deref();
             let shown = bytes(&range, data.fresh(), payload, buffer, &mut cx.scratch);
             let missing = range.end - range.start - shown.len() as u64;
+            if gap > 0 && data.app_is_off() {
+                cx.counters.gaps += 1;
+                cx.counters.gap_bytes += gap;
+            }
             if !shown.is_empty() {
                 f(Chunk {
                     data: shown,
@@ -339,7 +350,9 @@ impl Half {
                 gap_before = gap;
                 data.app += gap;
             }
-            let Some((gap, range)) = next(data, data.app, acked, cx.config.mode, all) else { break };
+            let Some((gap, range)) = next(data, data.app, acked, cx.config.mode, all) else {
+                break;
+            };
             if gap > 0 {
                 gap_before = gap;
                 data.app += gap;
@@ -362,7 +375,8 @@ impl Half {
                 })
             };
             if taken >= shown.len() || gap_behind {
-                data.app_urgent = data.app_urgent.saturating_add(u32::try_from(skipped).unwrap_or(0));
+                data.app_urgent =
+                    data.app_urgent.saturating_add(u32::try_from(skipped).unwrap_or(0));
                 data.app = range.end;
             } else {
                 data.consume_app(taken as u64, range.end);
@@ -397,8 +411,7 @@ impl Half {
         }
         let window = cut_window(&run, &packet, size);
         let buffer = data.buffer.as_deref();
-        // Never the packet's own bytes: an earlier copy may be the one that counts.
-        let shown = bytes(&window, None, &[], buffer, &mut cx.scratch);
+        let shown = bytes(&window, data.fresh(), payload, buffer, &mut cx.scratch);
         let seen = packet.start.saturating_sub(window.start).min(shown.len() as u64);
         f(Chunk {
             data: shown,

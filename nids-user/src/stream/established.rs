@@ -1,9 +1,9 @@
 //! The established state, and the first FIN.
 
 use super::event::Event;
+use super::half::flag;
 use super::segment::Segment;
 use super::sequence as seq;
-use super::half::flag;
 use super::session::{Session, fact};
 use super::state::{State, Step, Turn};
 
@@ -103,8 +103,7 @@ impl Session {
     /// and what only one side shows, too.
     fn is_where_data_may_be(&mut self, s: &Segment, turn: &Turn) -> bool {
         let one_sided = self.one_sided();
-        let guess_one_sided =
-            s.to_server && turn.config.async_oneside && self.has(fact::MIDSTREAM);
+        let guess_one_sided = s.to_server && turn.config.async_oneside && self.has(fact::MIDSTREAM);
         let sender = self.halves(s).0;
         let keep_alive = s.len <= 1 && s.seq == sender.next_seq.wrapping_sub(1);
         if keep_alive || seq::ge(s.end(), sender.last_ack) {

@@ -164,7 +164,11 @@ impl Session {
         } else if s.is_fin() {
             Step::Ignore
         } else if s.is_syn() {
-            if s.to_server { self.syn_again(s, turn) } else { self.crossing_syn(s, turn) }
+            if s.to_server {
+                self.syn_again(s, turn)
+            } else {
+                self.crossing_syn(s, turn)
+            }
             Step::Ignore
         } else if s.is_ack() && turn.config.async_oneside {
             self.one_sided_ack(s, turn)
@@ -320,9 +324,7 @@ impl Session {
             ack: syn.ack,
             window: u16::try_from(self.server.window).unwrap_or(u16::MAX),
             sack_permitted: self.has(fact::CLIENT_SACK),
-            window_scale: self
-                .has(fact::SERVER_WINDOW_SCALE)
-                .then_some(self.server.window_scale),
+            window_scale: self.has(fact::SERVER_WINDOW_SCALE).then_some(self.server.window_scale),
             timestamp: self.client.has(flag::TIMESTAMP).then_some(self.client.last_timestamp),
             time: self.client.last_packet,
         };
@@ -372,10 +374,8 @@ impl Session {
                 return Step::Invalid;
             }
             // These hosts did not believe the bad ACK before, so they do not believe its RST.
-            let unmoved = matches!(
-                self.target(s),
-                Policy::Linux | Policy::OldLinux | Policy::Solaris
-            );
+            let unmoved =
+                matches!(self.target(s), Policy::Linux | Policy::OldLinux | Policy::Solaris);
             if !(self.has(fact::EVASION) && unmoved) {
                 self.close_by_rst();
                 self.keep_timestamp(s, turn);

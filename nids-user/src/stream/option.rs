@@ -106,9 +106,7 @@ mod tests {
 
     #[test]
     fn a_syn_s_options() {
-        let bytes = [
-            2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0, 0, 9, 0, 0, 0, 7, 1, 3, 3, 7, 34, 2, 0, 99,
-        ];
+        let bytes = [2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0, 0, 9, 0, 0, 0, 7, 1, 3, 3, 7, 34, 2, 0, 99];
         let options = Options::parse(&bytes);
         assert_eq!(options.window_scale, Some(7));
         assert_eq!(options.timestamp, Some((9, 7)));

@@ -126,9 +126,7 @@ impl HostPolicies {
 
 fn covers(net: IpAddr, length: u8, host: IpAddr) -> bool {
     let differing = match (net, host) {
-        (IpAddr::V4(net), IpAddr::V4(host)) => {
-            u128::from(net.to_bits() ^ host.to_bits()) << 96
-        }
+        (IpAddr::V4(net), IpAddr::V4(host)) => u128::from(net.to_bits() ^ host.to_bits()) << 96,
         (IpAddr::V6(net), IpAddr::V6(host)) => net.to_bits() ^ host.to_bits(),
         _ => return false,
     };
@@ -161,8 +159,19 @@ mod tests {
             (10..15, &[Policy::Last]),
         ];
         let all = [
-            "first", "last", "bsd", "linux", "old-linux", "windows", "windows2k3", "vista",
-            "solaris", "hpux10", "hpux11", "macos", "irix",
+            "first",
+            "last",
+            "bsd",
+            "linux",
+            "old-linux",
+            "windows",
+            "windows2k3",
+            "vista",
+            "solaris",
+            "hpux10",
+            "hpux11",
+            "macos",
+            "irix",
         ];
         for (new, takers) in cases {
             for policy in all.iter().map(|name| Policy::from_name(name).unwrap()) {

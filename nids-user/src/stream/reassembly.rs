@@ -45,7 +45,7 @@ pub(super) struct Reassembly {
     pub(super) right: u64,
     /// Holes before this offset are given up.
     lost: u64,
-    /// The packet at hand: its bytes from this offset on can be shown in place.
+    /// The packet at hand.
     fresh: Option<Fresh>,
     /// Urgent bytes before `raw` and `app`.
     pub(super) raw_urgent: u32,
@@ -54,7 +54,7 @@ pub(super) struct Reassembly {
     flags: u8,
 }
 
-/// Bytes of the packet at hand that lie at `at` in the stream.
+/// Bytes of the packet at hand, which lie at `at` in the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Fresh {
     pub at: u64,
@@ -63,6 +63,8 @@ pub(super) struct Fresh {
     pub len: u32,
     /// Whether the buffer has them as well.
     pub kept: bool,
+    /// Whether the payload is what counts: no earlier copy, no urgent byte.
+    pub in_place: bool,
 }
 
 /// A segment's data.
@@ -133,8 +135,9 @@ impl Reassembly {
         wanted || self.depth_reached(depth)
     }
 
+    /// The part of the packet at hand that can be shown as it lies there.
     pub(super) fn fresh(&self) -> Option<Fresh> {
-        self.fresh
+        self.fresh.filter(|fresh| fresh.in_place)
     }
 
     /// What is not to be touched any more.
@@ -178,6 +181,7 @@ impl Reassembly {
             from: u32::try_from(trim).unwrap_or(0),
             len: u32::try_from(bytes.len()).unwrap_or(0),
             kept: true,
+            in_place: appended,
         };
         if in_order {
             let keep = means.config.check_overlap || means.config.look_back > 0;
@@ -188,10 +192,7 @@ impl Reassembly {
         }
         if self.store(at, bytes, urgent, data.policy, means) {
             self.right = self.right.max(end);
-            // In the others the bytes that count may be those of an earlier copy.
-            if means.config.mode == Mode::Inline || (appended && means.config.mode == Mode::Immediate) {
-                self.fresh = Some(fresh);
-            }
+            self.fresh = Some(fresh);
             self.limit_hole(acked, means);
             true
         } else {
@@ -327,6 +328,14 @@ impl Reassembly {
         true
     }
 
+    /// Compares bytes that are not to be taken with what is kept.
+    pub(super) fn compare(&self, first: u32, bytes: &[u8], means: &mut Means) {
+        let at = seq::distance(self.base_seq, first);
+        if let (Some(buffer), Ok(at)) = (&self.buffer, u64::try_from(at)) {
+            Self::note_overlap(buffer, self.base + at, bytes, means);
+        }
+    }
+
     /// Notes an overlap, and whether the copies differ.
     fn note_overlap(buffer: &Buffer, at: u64, bytes: &[u8], means: &mut Means) {
         let end = at + bytes.len() as u64;
@@ -396,16 +405,26 @@ impl Reassembly {
         }
     }
 
-    /// What lies behind the application's progress and a hole that is given up now, as bytes of the hole.
+    /// Bytes missing at the parser's progress, where they are given up.
     pub(super) fn app_gap(&self, acked: u64, acked_mode: bool) -> Option<u64> {
-        if self.app_is_off() {
-            return None;
+        let run = self.run(self.app).filter(|_| !self.app_is_off())?;
+        self.is_gap(&(self.app..run.start), acked, acked_mode).then_some(run.start - self.app)
+    }
+
+    /// Whether showing the data now will come to a hole that is given up.
+    pub(super) fn has_gap_ahead(&self, acked: u64, acked_mode: bool) -> bool {
+        let from = if self.app_is_off() { self.raw } else { self.app };
+        let Some(run) = self.run(from) else { return false };
+        if run.start > from {
+            return self.is_gap(&(from..run.start), acked, acked_mode);
         }
-        let run = self.run(self.app)?;
-        let hole = self.app..run.start;
-        // As Suricata has it, an acknowledgment into the hole is enough.
-        let lost = self.is_lost(&hole, acked) || (acked_mode && acked > self.app);
-        (!hole.is_empty() && lost).then_some(run.start - self.app)
+        let next = self.run(run.end).filter(|next| next.start > run.end);
+        next.is_some_and(|next| self.is_gap(&(run.end..next.start), acked, acked_mode))
+    }
+
+    /// As Suricata has it, an acknowledgment into the hole is enough for parsers.
+    fn is_gap(&self, hole: &Range<u64>, acked: u64, acked_mode: bool) -> bool {
+        !hole.is_empty() && (self.is_lost(hole, acked) || (acked_mode && acked > hole.start))
     }
 
     /// The first bytes that are there, from `from` on, in the buffer or in the packet at hand.
@@ -448,7 +467,13 @@ impl Reassembly {
     }
 
     /// After a packet: keeps what is still needed of it, lets go what is not.
-    pub(super) fn settle(&mut self, payload: &[u8], acked: u64, to_server: bool, means: &mut Means) {
+    pub(super) fn settle(
+        &mut self,
+        payload: &[u8],
+        acked: u64,
+        to_server: bool,
+        means: &mut Means,
+    ) {
         if self.is_off() {
             self.release(means.pool, means.counters);
             self.fresh = None;

@@ -227,19 +227,29 @@ impl Session {
             self.set(fact::ASYNC, false);
         }
         let mut turn = Turn::new(&cx.config, &mut verdict.events);
+        let garbage = self.is_keep_alive(s) && seq::ge(s.seq, self.halves(s).0.last_ack);
         let step = if self.needs_no_state(s, &mut turn) {
             Step::Ignore
         } else {
             self.dispatch(self.state, s, &mut turn)
         };
-        let (probe, ack_unseen, established) =
-            (turn.probe, turn.ack_unseen, turn.established_now);
+        let (probe, ack_unseen, established) = (turn.probe, turn.ack_unseen, turn.established_now);
         self.halves(s).1.set(flag::PROBE, false);
         if probe {
             self.halves(s).0.set(flag::PROBE, true);
         }
         cx.counters.ack_unseen_data += u64::from(ack_unseen);
         verdict.established |= established;
+        if garbage {
+            // A keep-alive's byte may be anything; but the receiver may not have the one sent before.
+            let mut means = Means {
+                config: &cx.config,
+                pool: &mut cx.pool,
+                counters: &mut cx.counters,
+                events: &mut verdict.events,
+            };
+            self.halves(s).0.data.compare(s.seq, payload, &mut means);
+        }
         if step == Step::Accept {
             self.reassemble(cx, s, payload, s.seq, verdict);
         }
@@ -405,7 +415,7 @@ impl Session {
         for (half, news) in
             [(&self.client, verdict.app.to_server), (&self.server, verdict.app.to_client)]
         {
-            if news && half.data.app_gap(half.acked(), acked_mode).is_some() {
+            if news && half.data.has_gap_ahead(half.acked(), acked_mode) {
                 verdict.events.raise(Event::Gap);
             }
         }

@@ -211,8 +211,7 @@ impl Script {
     /// One packet, the whole way.
     pub(super) fn send(&mut self, line: &Line) -> Verdict {
         line.with_packet(|packet| {
-            let verdict =
-                self.cx.segment(&mut self.slot, packet, line.direction, line.checksum_ok);
+            let verdict = self.cx.segment(&mut self.slot, packet, line.direction, line.checksum_ok);
             self.events = self.events.iter().chain(verdict.events.iter()).collect();
             let direction = if verdict.swapped { ToClient } else { line.direction };
             let Some(session) = &mut self.slot else { return verdict };
@@ -292,7 +291,8 @@ impl Shown {
     fn take_app(&mut self, chunk: &crate::stream::Chunk, appetite: usize) -> usize {
         self.app_gaps += chunk.gap_before;
         self.ended.1 |= chunk.end;
-        let taken = if chunk.gap_behind { chunk.data.len() } else { chunk.data.len().min(appetite) };
+        let taken =
+            if chunk.gap_behind { chunk.data.len() } else { chunk.data.len().min(appetite) };
         self.app.extend(&chunk.data[..taken]);
         taken
     }

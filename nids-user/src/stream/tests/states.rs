@@ -203,7 +203,8 @@ fn a_rst_must_fit_what_its_receiver_expects() {
         (Policy::Hpux11, [true, true, true, false]),
     ];
     for (policy, believed) in policies {
-        for (offset, expected) in [0_u32, 100, 60_000, -10_000_i32 as u32].into_iter().zip(believed) {
+        for (offset, expected) in [0_u32, 100, 60_000, -10_000_i32 as u32].into_iter().zip(believed)
+        {
             let mut script = Script::with(|config| {
                 config.hosts.insert([10, 0, 0, 2].into(), 32, policy);
             });
