@@ -192,7 +192,6 @@ impl Session {
             let end =
                 Chunk { end: true, ..half.data.empty_chunk(half.data.app, half.data.app_urgent) };
             app(end);
-            half.data.stop_app();
         }
         if !half.data.raw_is_off() {
             // Inline, every packet was shown when it came.
@@ -200,8 +199,9 @@ impl Session {
                 half.show_raw(cx, &[], true, raw);
             }
             raw(Chunk { end: true, ..half.data.empty_chunk(half.data.raw, half.data.raw_urgent) });
-            half.data.stop_raw();
         }
+        half.data.stop_app();
+        half.data.stop_raw();
         half.data.release(&mut cx.pool, &mut cx.counters);
     }
 

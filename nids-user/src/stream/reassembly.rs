@@ -538,7 +538,7 @@ impl Reassembly {
     /// Lets everything go; what nobody has seen of it is counted.
     pub(super) fn release(&mut self, pool: &mut Pool, counters: &mut Counters) {
         let Some(buffer) = self.buffer.take() else { return };
-        let mut from = self.shown();
+        let mut from = self.raw.max(self.app);
         while let Some(run) = buffer.run(from) {
             counters.uninspected_stopped += run.end - run.start;
             from = run.end;
