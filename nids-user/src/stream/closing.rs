@@ -39,12 +39,15 @@ impl Session {
             self.halves(s).1.set_window(s);
         }
         self.keep_timestamp(s, turn);
+        if again && s.is_ack() && !s.to_server {
+            return Step::Accept;
+        }
         let (sender, receiver) = self.halves(s);
-        if s.is_ack() && (s.to_server || !again) {
+        if s.is_ack() {
             receiver.saw_up_to(s.ack);
             receiver.acknowledge(s.ack);
         }
-        let counted = if s.is_ack() && s.to_server { 0 } else { 1 };
+        let counted = u32::from(!(s.is_ack() && s.to_server));
         if s.seq == sender.next_seq.wrapping_sub(counted) {
             self.advance_next_seq(s, s.end());
         }

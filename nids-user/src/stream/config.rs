@@ -93,7 +93,7 @@ impl Default for Config {
             mode: Mode::Immediate,
             midstream: false,
             async_oneside: false,
-            liberal_timestamps: false,
+            liberal_timestamps: true,
             max_syn_queued: 10,
             max_synack_queued: 5,
             session_memcap: 64 << 20,
