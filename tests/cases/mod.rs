@@ -7,3 +7,5 @@ mod monitor_filter;
 mod output;
 mod output_follow;
 mod tunnel;
+mod stream;
+mod stream_script;

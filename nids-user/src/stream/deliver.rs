@@ -14,7 +14,7 @@ use super::context::StreamContext;
 use super::event::Events;
 use super::half::Half;
 use super::reassembly::{Fresh, Means, Reassembly, chunk_size};
-use super::session::Session;
+use super::session::{Session, fact};
 use super::state::State;
 use crate::flow::FlowDirection;
 
@@ -145,6 +145,8 @@ impl Session {
     ) {
         let to_server = direction == FlowDirection::ToServer;
         let state = self.state;
+        // As in Suricata, a packet that does not belong to the session shows nothing of it.
+        let held = self.has(fact::INVALID_PACKET);
         let half = self.half_mut(direction);
         if half.data.raw_is_off() {
             return;
@@ -152,6 +154,7 @@ impl Session {
         match cx.config.mode {
             Mode::Inline => half.show_window(cx, payload, to_server, f),
             Mode::Immediate => half.show_raw(cx, payload, false, f),
+            Mode::Acked if held => {}
             Mode::Acked => {
                 let ready = half.acked().saturating_sub(half.data.raw);
                 let enough = ready >= u64::from(chunk_size(&cx.config, to_server));
@@ -341,39 +344,40 @@ impl Half {
         let acked = self.acked();
         let acked_mode = cx.config.mode == Mode::Acked;
         let data = &mut self.data;
-        let mut gap_before = 0;
         while !data.app_is_off() {
             // In Acked mode an acknowledgment into the hole is enough to give it up.
             if let Some(gap) = data.app_gap(acked, acked_mode) {
                 cx.counters.gaps += 1;
                 cx.counters.gap_bytes += gap;
-                gap_before = gap;
+                data.app_lost += gap;
                 data.app += gap;
             }
             let Some((gap, range)) = next(data, data.app, acked, cx.config.mode, all) else {
                 break;
             };
-            if gap > 0 {
-                gap_before = gap;
-                data.app += gap;
-            }
+            data.app_lost += gap;
+            data.app += gap;
             let buffer = data.buffer.as_deref();
             let shown = bytes(&range, data.fresh(), payload, buffer, &mut cx.scratch);
             let skipped = range.end - range.start - shown.len() as u64;
             let behind = data.run(range.end).filter(|next| next.start > range.end);
             let gap_behind =
                 behind.is_some_and(|next| all || data.is_lost(&(range.end..next.start), acked));
+            let gap_before = data.app_lost;
             let taken = if shown.is_empty() {
                 0
             } else {
                 f(Chunk {
                     data: shown,
-                    gap_before: std::mem::take(&mut gap_before),
+                    gap_before,
                     gap_behind,
                     start: data.app == 0,
                     ..data.empty_chunk(range.start, data.app_urgent)
                 })
             };
+            if !shown.is_empty() {
+                data.app_lost = 0;
+            }
             if taken >= shown.len() || gap_behind {
                 data.app_urgent =
                     data.app_urgent.saturating_add(u32::try_from(skipped).unwrap_or(0));
@@ -396,30 +400,29 @@ impl Half {
         let acked = self.acked();
         let data = &mut self.data;
         let Some(packet) = data.inline_range().filter(|_| !payload.is_empty()) else { return };
-        let len = packet.end - packet.start;
-        let third = u64::from(chunk_size(&cx.config, to_server)) / 3;
-        let mut size = u64::from(chunk_size(&cx.config, to_server));
-        if len > 2 * third {
-            size = len + third;
-        }
-        let mut run = data.run(data.base()).unwrap_or_else(|| packet.clone());
-        while run.end < packet.end {
-            match data.run(run.end) {
-                Some(next) if next.start <= packet.start => run = next,
-                _ => return,
+        let chunk = u64::from(chunk_size(&cx.config, to_server));
+        // Whole runs, so begin where the oldest kept bytes are.
+        let mut from = data.base();
+        while let Some(run) = data.run(from).filter(|run| run.start < packet.end) {
+            from = run.end;
+            let part = packet.start.max(run.start)..packet.end.min(run.end);
+            if part.is_empty() {
+                continue;
             }
+            let len = part.end - part.start;
+            let size = if len > 2 * (chunk / 3) { len + chunk / 3 } else { chunk };
+            let window = cut_window(&run, &part, size);
+            let buffer = data.buffer.as_deref();
+            let shown = bytes(&window, data.fresh(), payload, buffer, &mut cx.scratch);
+            let seen = part.start.saturating_sub(window.start).min(shown.len() as u64);
+            f(Chunk {
+                data: shown,
+                seen: usize::try_from(seen).unwrap_or(0),
+                gap_before: run.start.saturating_sub(data.raw),
+                start: data.raw == 0 && window.start == 0,
+                ..data.empty_chunk(window.start, data.raw_urgent)
+            });
         }
-        let window = cut_window(&run, &packet, size);
-        let buffer = data.buffer.as_deref();
-        let shown = bytes(&window, data.fresh(), payload, buffer, &mut cx.scratch);
-        let seen = packet.start.saturating_sub(window.start).min(shown.len() as u64);
-        f(Chunk {
-            data: shown,
-            seen: usize::try_from(seen).unwrap_or(0),
-            gap_before: run.start.saturating_sub(data.raw),
-            start: data.raw == 0 && window.start == 0,
-            ..data.empty_chunk(window.start, data.raw_urgent)
-        });
         // Packets behind a hole were shown already, but the hole holds the progress until it is lost.
         while let Some(run) = data.run(data.raw)
             && (run.start == data.raw || data.is_lost(&(data.raw..run.start), acked))

@@ -55,7 +55,7 @@ fn scale(s: &Segment, turn: &mut Turn) -> Option<u8> {
 
 impl Session {
     /// The first segment of a session: None where it starts none (an event may say why). The flow's
-    /// direction is taken as given, but for a SYN/ACK, which goes to the client whatever the flow says.
+    /// direction is taken as given, but for a SYN, which goes to the server, and a SYN/ACK, which does not.
     pub(super) fn begin(s: &Segment, turn: &mut Turn) -> Option<Self> {
         let midstream = turn.config.midstream;
         let mut session = Self::default();
@@ -69,7 +69,8 @@ impl Session {
                 return None;
             }
             session.pick_up(s);
-            session.client.next_seq = session.client.next_seq.wrapping_add(1);
+            let sender = session.halves(s).0;
+            sender.next_seq = sender.next_seq.wrapping_add(1);
             session.enter(State::FinWait1);
         } else if s.is_syn_ack() {
             if !midstream && !turn.config.async_oneside {
@@ -88,6 +89,7 @@ impl Session {
     }
 
     fn begin_with_syn(&mut self, s: &Segment, turn: &mut Turn) {
+        let s = &Segment { to_server: true, ..*s };
         self.enter(State::SynSent);
         self.client.start(s.seq);
         self.apply_syn(&Queued::new(s));
@@ -119,20 +121,20 @@ impl Session {
         self.adopt_timestamps(s);
     }
 
-    /// A session without its handshake: the sender is the client, windows are guessed wide.
+    /// A session without its handshake: windows are guessed wide.
     fn pick_up(&mut self, s: &Segment) {
         self.set(fact::MIDSTREAM, true);
         self.set(fact::MIDSTREAM_ESTABLISHED, true);
-        self.client.window_scale = MAX_WINDOW_SCALE;
-        self.server.window_scale = MAX_WINDOW_SCALE;
-        self.client.start(s.seq.wrapping_sub(1));
-        self.client.next_seq = s.end();
-        self.client.window = u32::from(s.window) << MAX_WINDOW_SCALE;
-        self.client.last_ack = s.seq;
-        self.client.reset_next_win();
-        self.server.start(s.ack.wrapping_sub(1));
-        self.server.last_ack = s.ack;
-        self.server.next_win = s.ack;
+        self.assume_widest_windows();
+        let (sender, receiver) = self.halves(s);
+        sender.start(s.seq.wrapping_sub(1));
+        sender.next_seq = s.end();
+        sender.window = u32::from(s.window) << MAX_WINDOW_SCALE;
+        sender.last_ack = s.seq;
+        sender.reset_next_win();
+        receiver.start(s.ack.wrapping_sub(1));
+        receiver.last_ack = s.ack;
+        receiver.next_win = s.ack;
         self.adopt_timestamps(s);
     }
 

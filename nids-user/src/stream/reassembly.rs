@@ -47,6 +47,8 @@ pub(super) struct Reassembly {
     lost: u64,
     /// The packet at hand.
     fresh: Option<Fresh>,
+    /// Bytes given up right before `app`, which the parser is not told of yet.
+    pub(super) app_lost: u64,
     /// Urgent bytes before `raw` and `app`.
     pub(super) raw_urgent: u32,
     pub(super) app_urgent: u32,
@@ -90,9 +92,12 @@ impl Reassembly {
         self.flags & flag != 0
     }
 
-    /// The first byte of data has this sequence number.
+    /// The first byte of data has this sequence number. Where there is data already (fast open), its
+    /// place stands.
     pub(super) fn start(&mut self, first: u32) {
-        self.base_seq = first;
+        if self.right == 0 {
+            self.base_seq = first;
+        }
     }
 
     /// Offset of a sequence number, 0 where it lies before the stream.
@@ -293,20 +298,23 @@ impl Reassembly {
         }
         let mut done = at;
         let mut full = false;
-        // Write around what stays: what was shown, and the old segments that the policy prefers.
+        // Write around what stays: what is there and was shown, and what the policy prefers.
         let mut put = |buffer: &mut Buffer, range: Range<u64>, means: &mut Means| {
             let from = usize::try_from(range.start.saturating_sub(at)).unwrap_or(usize::MAX);
             let to = usize::try_from(range.end.saturating_sub(at)).unwrap_or(0);
             let part = bytes.get(from..to).unwrap_or_default();
             full |= buffer.write(means.pool, range.start, part).is_err();
         };
-        done = done.max(shown.min(segment.end));
         while done < segment.end {
             let stays = buffer
                 .segments()
                 .filter(|old| old.end > done && old.start < segment.end)
-                .filter(|old| !policy.takes_new(old, &segment))
-                .map(|old| old.start.max(done)..old.end.min(segment.end))
+                .map(|old| {
+                    let replaced = policy.takes_new(old, &segment);
+                    let end = if replaced { old.end.min(shown) } else { old.end };
+                    old.start.max(done)..end.min(segment.end)
+                })
+                .filter(|range| !range.is_empty())
                 .min_by_key(|range| range.start);
             let Some(stays) = stays else {
                 put(buffer, done..segment.end, means);

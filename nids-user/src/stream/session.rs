@@ -47,6 +47,8 @@ pub(super) mod fact {
     pub const CLOSED_BY_RST: u16 = 1 << 12;
     /// Rules on `flow:established` match.
     pub const FLOW_ESTABLISHED: u16 = 1 << 13;
+    /// The packet at hand is none of the session's.
+    pub const INVALID_PACKET: u16 = 1 << 14;
 }
 
 /// A TCP session. It lives with its flow; its memory is the worker's ([`StreamContext`]), so it must be
@@ -88,8 +90,8 @@ pub struct Verdict {
     pub in_stream: bool,
     /// The session's state does not allow the packet, or its checksum is bad.
     pub invalid: bool,
-    /// It was a SYN/ACK that began the session: the flow's directions are to be swapped, and this very
-    /// packet goes to the client.
+    /// The session began with a SYN or SYN/ACK that goes the other way than the flow has it: the flow's
+    /// directions are to be swapped, and this very packet goes the other way already.
     pub swapped: bool,
     /// `stream.reassembly.urgent.policy` asks for the packet to be dropped.
     pub drop: bool,
@@ -122,6 +124,9 @@ impl StreamContext {
             // The host will not take it, so the stream must not: the classic insertion attack.
             self.counters.invalid_checksum += 1;
             verdict.invalid = true;
+            if let Some(session) = slot {
+                session.set(fact::INVALID_PACKET, true);
+            }
             return verdict;
         }
         let mut segment = Segment::new(packet, tcp, direction);
@@ -130,6 +135,9 @@ impl StreamContext {
         }
         if segment.is_urgent() && self.config.urgent == UrgentPolicy::Drop {
             verdict.drop = true;
+            if let Some(session) = slot {
+                session.set(fact::INVALID_PACKET, true);
+            }
             return verdict;
         }
         let step = match slot {
@@ -142,6 +150,7 @@ impl StreamContext {
         }
         if let Some(session) = slot {
             verdict.state = session.state;
+            session.set(fact::INVALID_PACKET, verdict.invalid);
         }
         verdict
     }
@@ -157,9 +166,10 @@ impl StreamContext {
         let Some(mut session) = Session::begin(segment, &mut turn) else {
             return if verdict.events.is_empty() { Step::Ignore } else { Step::Invalid };
         };
-        if segment.is_syn_ack() && segment.to_server {
+        // Who sends the SYN is the client, who sends the SYN/ACK is not, whatever spoke first.
+        if segment.is_syn() && segment.to_server == segment.is_ack() {
             verdict.swapped = true;
-            segment.to_server = false;
+            segment.to_server = !segment.to_server;
         }
         if let Some(ip) = &packet.ip {
             let own = self.config.hosts.of(ip.source());
@@ -212,6 +222,14 @@ impl Session {
         match direction {
             FlowDirection::ToServer => self.client.tcp_flags,
             FlowDirection::ToClient => self.server.tcp_flags,
+        }
+    }
+
+    /// Sequence number of `direction`'s SYN: the byte at offset 0 of its stream has the next one.
+    pub fn initial_sequence(&self, direction: FlowDirection) -> u32 {
+        match direction {
+            FlowDirection::ToServer => self.client.isn,
+            FlowDirection::ToClient => self.server.isn,
         }
     }
 

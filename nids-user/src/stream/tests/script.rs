@@ -213,7 +213,11 @@ impl Script {
         line.with_packet(|packet| {
             let verdict = self.cx.segment(&mut self.slot, packet, line.direction, line.checksum_ok);
             self.events = self.events.iter().chain(verdict.events.iter()).collect();
-            let direction = if verdict.swapped { ToClient } else { line.direction };
+            let direction = match (verdict.swapped, line.direction) {
+                (true, ToServer) => ToClient,
+                (true, ToClient) => ToServer,
+                (false, direction) => direction,
+            };
             let Some(session) = &mut self.slot else { return verdict };
             let appetite = self.appetite;
             for (way, news) in
