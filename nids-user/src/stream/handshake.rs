@@ -482,9 +482,10 @@ impl Session {
             // Most hosts answer with a RST, some do not: what follows may still be the session.
             self.set(fact::EVASION, true);
             return turn.invalid(Event::HandshakeRightSeqWrongAck);
-        } else if missed_ack
-            && seq::gt(s.seq, self.server.next_seq)
+        } else if (missed_ack || (!s.to_server && midstream))
+            && seq::ge(s.seq, self.server.next_seq)
             && seq::gt(s.ack, self.client.last_ack)
+            && (self.windows_unknown() || seq::le(s.ack, self.client.next_win))
         {
             // More than the ACK was lost.
             self.keep_timestamp(s, turn);
