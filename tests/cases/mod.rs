@@ -8,4 +8,3 @@ mod output;
 mod output_follow;
 mod tunnel;
 mod stream;
-mod stream_script;

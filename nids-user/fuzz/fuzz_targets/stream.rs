@@ -1,9 +1,7 @@
-//! Scripts of TCP segments against a plain model; the interpreter is shared with the tests.
+//! See `checks/stream.rs`.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
+#[path = "../checks/stream.rs"]
+mod stream;
 
-#[path = "../../../tests/cases/stream_script.rs"]
-mod stream_script;
-
-fuzz_target!(|bytes: &[u8]| stream_script::run(bytes));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| stream::check(data));

@@ -1,5 +1,5 @@
-//! Bytes as a script of TCP segments, checked against a plain model of what may be shown. The fuzz target
-//! `stream` and the tests beside this file run it.
+//! Fuzz target `stream`: bytes as a script of TCP segments, checked against a plain model of what may be
+//! shown.
 //!
 //! The model keeps every byte ever accepted into a stream, by its sequence number, and nothing else. The
 //! engine may show a byte only at its place, only once, only in order, and only if it was sent there.
@@ -129,7 +129,7 @@ fn config(script: &mut Script) -> Config {
 ///
 /// # Panics
 /// Where the engine shows what it must not, or holds what it should not.
-pub fn run(bytes: &[u8]) {
+pub fn check(bytes: &[u8]) {
     let mut script = Script(bytes);
     let config = config(&mut script);
     // With urgent bytes taken out, offsets are not sequence numbers; a Gap's byte is missing, not out.
