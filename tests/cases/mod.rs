@@ -6,5 +6,5 @@ mod engine;
 mod monitor_filter;
 mod output;
 mod output_follow;
-mod tunnel;
 mod stream;
+mod tunnel;

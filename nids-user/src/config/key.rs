@@ -31,7 +31,7 @@ const ON: &[&str] = &["yes", "true", "on", "1"];
 const OFF: &[&str] = &["no", "false", "off", "0"];
 
 const NO_STREAM: &str = "TCP streams are not reassembled yet";
-const NO_DEFRAG: &str = "fragments are not put together yet";
+const NO_DEFRAG: &str = "defragmentation has no such setting yet";
 const NO_APP_LAYER: &str = "application protocols are not parsed yet";
 const NO_DATASET: &str = "data sets are not there yet";
 const NO_REPUTATION: &str = "IP reputation is not there yet";
@@ -153,6 +153,36 @@ const KEYS: &[(&str, Effect)] = &[
     ("stream.bypass", Missing { in_force: OFF, reason: NO_STREAM }),
     ("stream.reassembly.**", Missing { in_force: &[], reason: NO_STREAM }),
     ("host-os-policy.**", Missing { in_force: &[], reason: NO_STREAM }),
+    (
+        "defrag.memcap",
+        Apply {
+            expected: "a size such as 32mb",
+            put: |settings, text| {
+                settings.defrag.memory = usize::try_from(value::size(text)?).ok()?;
+                Some(())
+            },
+        },
+    ),
+    (
+        "defrag.trackers",
+        Apply {
+            expected: "a number of datagrams",
+            put: |settings, text| {
+                settings.defrag.datagrams = text.parse().ok().filter(|count| *count > 0)?;
+                Some(())
+            },
+        },
+    ),
+    (
+        "defrag.timeout",
+        Apply {
+            expected: SECONDS,
+            put: |settings, text| {
+                settings.defrag.timeout = u64::try_from(value::seconds(text)?.as_nanos()).ok()?;
+                Some(())
+            },
+        },
+    ),
     ("defrag.**", Missing { in_force: &[], reason: NO_DEFRAG }),
     ("decoder.teredo.enabled", tunnel!(teredo, enabled)),
     ("decoder.teredo.ports", tunnel!(teredo, ports)),

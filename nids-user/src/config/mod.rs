@@ -11,6 +11,7 @@ use std::fmt;
 
 use crate::cli::exit::{Code, Failure};
 use crate::decode::Tunnels;
+use crate::defrag;
 use crate::flow::Limits;
 use crate::rule::variables::Variables;
 
@@ -23,6 +24,8 @@ pub struct Settings {
     pub flow: Limits,
     /// `decoder.vxlan.*`, `decoder.geneve.*`, `decoder.teredo.*`.
     pub tunnels: Tunnels,
+    /// `defrag.*`; `memcap` is for all workers together.
+    pub defrag: defrag::Limits,
     /// `pcap-file.checksum-checks`.
     pub pcap_checksums: ChecksumChecks,
     /// `stream.checksum-validation`.
@@ -35,6 +38,7 @@ impl Default for Settings {
             variables: Variables::default(),
             flow: Limits::default(),
             tunnels: Tunnels::default(),
+            defrag: defrag::Limits::default(),
             pcap_checksums: ChecksumChecks::Auto,
             stream_checksums: true,
         }

@@ -60,6 +60,8 @@ pub struct Packet<'a> {
     pub length: u32,
     /// Tunnels around it.
     pub depth: u8,
+    /// It was put together from fragments.
+    pub reassembled: bool,
     /// Headers so far, those around it included; see [`super::MAX_LAYERS`].
     pub layers: u8,
     /// Its payload is a packet of its own, found by [`super::Tunnels::inner`]. Rules see the payload
@@ -320,6 +322,7 @@ impl<'a> Packet<'a> {
             events: Events::default(),
             length: frame.wire_len,
             depth: 0,
+            reassembled: false,
             layers: 1,
             carrier: false,
         }

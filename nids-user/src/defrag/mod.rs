@@ -65,10 +65,11 @@ pub struct Counters {
 }
 
 /// What one fragment did.
-#[derive(Debug)]
-pub struct Fragment<'a> {
-    /// The datagram, if this was the piece that was missing: IP header and payload.
-    pub whole: Option<&'a [u8]>,
+#[derive(Debug, Default)]
+pub struct Fragment {
+    /// The datagram, if this was the piece that was missing: IP header and payload. Give the buffer back
+    /// with [`Defrag::recycle`].
+    pub whole: Option<Vec<u8>>,
     /// It covered bytes that were there already (`FRAG_OVERLAP`).
     pub overlap: bool,
     /// The bytes it covered were other ones.
@@ -140,7 +141,7 @@ impl Defrag {
     }
 
     /// Takes a fragment in; `None` where the packet is none.
-    pub fn push(&mut self, packet: &Packet<'_>) -> Option<Fragment<'_>> {
+    pub fn push(&mut self, packet: &Packet<'_>) -> Option<Fragment> {
         let ip = packet.ip.as_ref().filter(|ip| ip.is_fragment())?;
         let part = Part::of(ip)?;
         self.expire(packet.frame.time);
@@ -191,11 +192,16 @@ impl Defrag {
             set_length(&mut self.whole, entry.header.len());
             self.counters.reassembled += 1;
             self.remove(&key);
-            done.whole = Some(&self.whole);
+            done.whole = Some(std::mem::take(&mut self.whole));
         } else {
             self.make_room();
         }
         Some(done)
+    }
+
+    /// Takes the buffer of a whole datagram back for the next one.
+    pub fn recycle(&mut self, whole: Vec<u8>) {
+        self.whole = whole;
     }
 
     /// Gives up what is older than the time-out.

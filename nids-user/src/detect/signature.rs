@@ -67,6 +67,7 @@ impl Signature {
         if self.payload.is_some() && payload.is_empty()
             || !self.ports_match(packet.ports())
             || !self.flow.matches(flow)
+            || self.flow.reassembled.is_some_and(|wanted| wanted != packet.reassembled)
             || !self.protocol.matches(packet)
             || !self.checks.iter().all(|check| check.matches(packet))
             || !self.addresses_match(packet)

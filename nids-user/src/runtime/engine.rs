@@ -1,4 +1,4 @@
-//! One worker's pipeline, run to completion for each frame: decode -> flow -> detect -> alert.
+//! One worker's pipeline, run to completion for each frame: decode -> defrag -> flow -> detect -> alert.
 //!
 //! It holds two rulesets, indexed by the lowest bit of the generation that selected a frame, so that
 //! what the kernel's tables of one generation let through is inspected by the rules of that generation
@@ -12,10 +12,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::sensor::Inspection;
 use super::worker::Pipeline;
-use crate::capture::{Frame, Timestamp};
+use crate::capture::{Frame, LinkType, Timestamp};
 use crate::config::{ChecksumChecks, Settings};
 use crate::decode::event::Event;
 use crate::decode::{Packet, Transport, Tunnels, checksum, decode};
+use crate::defrag::{self, Defrag};
 use crate::detect::alert::{Alert, RuleInfo};
 use crate::detect::{Inspector, Ruleset};
 use crate::flow::{FlowCounters, FlowTable, FlowView, Limits};
@@ -35,6 +36,8 @@ pub struct EngineConfig {
     pub checksums: Checksums,
     /// Which tunnels are looked into.
     pub tunnels: Tunnels,
+    /// Bounds of this worker's defragmentation.
+    pub defrag: defrag::Limits,
     /// Names of the interfaces, by capture port. A port without one gives alerts without interface.
     pub interfaces: Vec<Option<Arc<str>>>,
 }
@@ -54,6 +57,7 @@ impl EngineConfig {
             worker: 0,
             checksums,
             tunnels: settings.tunnels.clone(),
+            defrag: settings.defrag.clone(),
             interfaces: Vec::new(),
         }
     }
@@ -68,8 +72,10 @@ impl EngineConfig {
     ) -> Self {
         let mut flow = settings.flow.clone();
         flow.memcap /= u64::from(workers.max(1));
+        let mut defrag = settings.defrag.clone();
+        defrag.memory /= workers.max(1) as usize;
         let tunnels = settings.tunnels.clone();
-        Self { flow, secret, worker, checksums: Checksums::Trust, tunnels, interfaces }
+        Self { flow, secret, worker, checksums: Checksums::Trust, tunnels, defrag, interfaces }
     }
 }
 
@@ -121,6 +127,9 @@ impl Checksums {
         }
     }
 }
+
+/// Fragmented datagrams inside fragmented datagrams that are put together.
+const MAX_NESTED_DATAGRAMS: usize = 4;
 
 /// Flows whose time is looked at between two batches of frames.
 const EXPIRE_BUDGET: usize = 1024;
@@ -237,6 +246,7 @@ pub struct Engine {
     slots: [Option<Slot>; 2],
     checksums: Checksums,
     tunnels: Tunnels,
+    defrag: Defrag,
     interfaces: Vec<Option<Arc<str>>>,
     alerts: AlertSender,
     counters: EngineCounters,
@@ -250,6 +260,7 @@ impl Engine {
             slots: [None, None],
             checksums: config.checksums,
             tunnels: config.tunnels,
+            defrag: Defrag::new(config.defrag),
             interfaces: config.interfaces,
             alerts,
             counters: EngineCounters::default(),
@@ -280,25 +291,66 @@ impl Engine {
         self.counters.skip(reason, frames);
     }
 
-    /// Takes one frame through the pipeline, with the rules of this generation: the packet in it, and
-    /// those that it carries in tunnels.
+    /// What happened to fragments.
+    pub fn defrag_counters(&self) -> defrag::Counters {
+        self.defrag.counters()
+    }
+
+    /// Takes one frame through the pipeline, with the rules of this generation: the packet in it, the
+    /// datagram that it makes whole, and what these carry in tunnels.
     #[inline]
     pub fn process(&mut self, frame: &Frame<'_>, generation: u8) {
         self.counters.received += 1;
         self.counters.bytes += u64::from(frame.wire_len);
         let mut packet = decode(frame);
-        let mut inner = self.tunnels.inner(&mut packet);
+        let inner = self.tunnels.inner(&mut packet);
         match self.inspect(&mut packet, generation) {
             Ok(()) => self.counters.inspected += 1,
             Err(reason) => self.counters.skip(reason, 1),
         }
+        self.inside(&packet, inner, generation, MAX_NESTED_DATAGRAMS);
+    }
+
+    /// Takes what a packet carries through the pipeline: packets in tunnels, and the datagram that it
+    /// was the missing fragment of. What cannot be inspected of it has raised its event; the frame is in
+    /// the books already.
+    fn inside(
+        &mut self,
+        packet: &Packet<'_>,
+        mut inner: Option<Packet<'_>>,
+        generation: u8,
+        datagrams: usize,
+    ) {
+        self.reassemble(packet, generation, datagrams);
         // Each level takes bytes of the frame, and the decoder limits their number.
         while let Some(mut packet) = inner {
             self.counters.tunneled += 1;
             inner = self.tunnels.inner(&mut packet);
-            // What cannot be inspected inside has raised its event; the frame is in the books.
             let _ = self.inspect(&mut packet, generation);
+            self.reassemble(&packet, generation, datagrams);
         }
+    }
+
+    /// Inspects the datagram that a fragment makes whole.
+    fn reassemble(&mut self, packet: &Packet<'_>, generation: u8, datagrams: usize) {
+        let Some(left) = datagrams.checked_sub(1) else { return };
+        let Some(fragment) = self.defrag.push(packet) else { return };
+        let Some(whole) = fragment.whole else { return };
+        let frame = Frame {
+            link: LinkType::RawIp,
+            data: &whole,
+            wire_len: u32::try_from(whole.len()).unwrap_or(u32::MAX),
+            vlan_offload: None,
+            ..packet.frame
+        };
+        let mut datagram = decode(&frame);
+        datagram.vlan = packet.vlan;
+        datagram.depth = packet.depth;
+        datagram.reassembled = true;
+        let inner = self.tunnels.inner(&mut datagram);
+        let _ = self.inspect(&mut datagram, generation);
+        self.inside(&datagram, inner, generation, left);
+        self.defrag.recycle(whole);
     }
 
     /// Takes one packet through the pipeline.
@@ -353,6 +405,7 @@ impl Pipeline for Engine {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let now = Timestamp(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX));
         self.flows.expire(now, EXPIRE_BUDGET);
+        self.defrag.expire(now);
     }
 }
 

@@ -1,7 +1,6 @@
 //! `flow`: direction and state of the packet's flow (Suricata user guide, "Flow Keywords").
 //!
-//! As there are no streams and no reassembled fragments yet, `no_stream` and `no_frag` always hold, and
-//! `only_stream` and `only_frag` are refused.
+//! As there are no streams yet, `no_stream` always holds, and `only_stream` is refused.
 
 use super::value::{Fault, Use};
 use super::{Draft, Keyword};
@@ -21,6 +20,8 @@ pub struct FlowTest {
     /// Packets without flow do not match. They do, as if they went to the server, where the rule names
     /// no more than a direction: so Suricata has it.
     pub needs_flow: bool,
+    /// `only_frag`, `no_frag`: whether the packet must be, or must not be, put together from fragments.
+    pub reassembled: Option<bool>,
 }
 
 impl FlowTest {
@@ -47,7 +48,7 @@ fn apply(draft: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
     }
     let value = keyword.value()?;
     let mut test = FlowTest::default();
-    let (mut stateless, mut no_stream, mut no_frag) = (false, false, false);
+    let (mut stateless, mut no_stream) = (false, false);
     for word in value.split(',') {
         let conflict = |reason: &str| Err(word.fault(ReasonKind::Conflict, reason));
         let name = word.text.to_ascii_lowercase();
@@ -72,13 +73,15 @@ fn apply(draft: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
                 }
             }
             "no_stream" if no_stream => return conflict("this stands here twice"),
-            "no_frag" if no_frag => return conflict("this stands here twice"),
+            "no_frag" | "only_frag" if test.reassembled.is_some() => {
+                return conflict("fragments were named already");
+            }
             "no_stream" => no_stream = true,
-            "no_frag" => no_frag = true,
-            "only_stream" | "only_frag" => {
+            "no_frag" | "only_frag" => test.reassembled = Some(name == "only_frag"),
+            "only_stream" => {
                 return Err(word.fault(
                     ReasonKind::UnsupportedKeyword,
-                    format!("`flow:{name}` is not supported yet: there is no reassembly"),
+                    "`flow:only_stream` is not supported yet: streams are not put together",
                 ));
             }
             _ => return Err(word.bad(format!("`{}` is not a property of a flow", word.text))),
@@ -86,7 +89,7 @@ fn apply(draft: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
     }
     test.needs_flow = test.established.is_some()
         || stateless
-        || (no_frag && !no_stream)
+        || (test.reassembled.is_some() && !no_stream)
         || (no_stream && test.direction.is_some());
     draft.flow = Some(test);
     Ok(())
