@@ -1,5 +1,6 @@
 //! The hand-over: a record of the smallest size class that holds the frame, in the ring of this
-//! processor and of the flow's worker.
+//! processor and of the flow's worker. Frames of flows that the agent needs no more of end here
+//! (`shunt`).
 
 use core::ffi::c_void;
 use core::hint::black_box;
@@ -19,19 +20,20 @@ use crate::flow;
 use crate::frame::Frame;
 use crate::maps::{NIDS_SNAPLEN, NIDS_WORKERS, RINGS, WANT};
 use crate::parse::{Layers, headers};
+use crate::shunt;
 
 const HEADER: usize = size_of::<RecordHeader>();
 
-/// What the caller knows of a frame that is to be forwarded, in one register: BPF functions take five.
+/// What the caller knows of a frame that is wanted, in one register: BPF functions take five.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct Stamp {
     /// Capture port.
     pub port: u16,
-    /// Lowest bit of the generation.
-    pub generation: u8,
-    /// Why it is forwarded.
+    /// Why it is wanted.
     pub reason: Reason,
+    /// The generation of the tables that decided.
+    pub generation: u32,
 }
 
 /// Bytes of a frame that are handed over.
@@ -40,22 +42,36 @@ pub fn captured_len(wire_len: u32) -> u32 {
     wire_len.min(NIDS_SNAPLEN.load()).min(MAX_CAPTURE as u32)
 }
 
-/// Puts a record of the frame into a ring. Gives the reason of `stamp` back, or
-/// [`Reason::LostRingFull`], or [`Reason::LostCopy`] where there is no such ring or the bytes cannot
+/// Puts a record of the frame into a ring. Gives the reason of `stamp` back, or [`Reason::Shunted`]
+/// where the agent needs no more of this flow, [`Reason::LostRingFull`], or [`Reason::LostCopy`] where there is no such ring or the bytes cannot
 /// be read.
+///
+/// `SHUNT`: look the flow up. Apart from the function that does not, which then pays nothing for it.
 ///
 /// A function of its own, so that the path of frames that are not forwarded keeps its registers. For
 /// the same reason it parses once more instead of being told where the headers lie.
 #[inline(never)]
-pub fn hand_over<F: Frame>(frame: F, wire_len: u32, stamp: Stamp) -> Reason {
+pub fn hand_over<F: Frame, const SHUNT: bool>(frame: F, wire_len: u32, stamp: Stamp) -> Reason {
     let mut layers = Layers::default();
     headers(frame, wire_len, &mut layers);
+    let addresses = flow::addresses(frame, &layers);
+    if SHUNT {
+        layers.blur();
+    }
+    let flow_hash = addresses.map_or(0, |addresses| flow::hash(addresses, &layers));
     let vlan = frame.vlan_offload();
+    if SHUNT
+        && let Some(addresses) = addresses
+        && shunt::knows(&layers)
+        && shunt::lets_by(&layers, addresses, vlan, flow_hash, wire_len, stamp.generation)
+    {
+        return Reason::Shunted;
+    }
     let flag = |set: bool, flag: u8| if set { flag } else { 0 };
     let header = RecordHeader {
         // SAFETY: no conditions.
         time_ns: unsafe { bpf_ktime_get_ns() },
-        flow_hash: flow::hash(frame, &layers),
+        flow_hash,
         wire_len,
         captured_len: captured_len(wire_len),
         port: stamp.port,
@@ -68,7 +84,7 @@ pub fn hand_over<F: Frame>(frame: F, wire_len: u32, stamp: Stamp) -> Reason {
             | flag(vlan.is_some(), FLAG_VLAN_OFFLOAD)
             | flag(layers.fragment, FLAG_FRAGMENT),
         reason: stamp.reason as u8,
-        generation: stamp.generation,
+        generation: (stamp.generation & 1) as u8,
     };
     match record(frame, &header) {
         Ok(()) => stamp.reason,

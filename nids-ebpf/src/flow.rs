@@ -1,6 +1,6 @@
 //! The symmetric hash that brings both directions of a flow to one worker.
 //!
-//! Only frames that are forwarded need it, so it reads the addresses again instead of having `parse`
+//! Only frames that are wanted need it, so it reads the addresses again instead of having `parse`
 //! carry them through the decision.
 
 use nids_abi::{endpoint_hash, flow_hash};
@@ -24,13 +24,9 @@ struct Pair<const N: usize>([[u8; 4]; N], [[u8; 4]; N]);
 // SAFETY: bytes only.
 unsafe impl<const N: usize> Wire for Pair<N> {}
 
-/// Hash of the flow, 0 where there is no IP header.
+/// Hash of the flow between these addresses.
 #[inline(always)]
-pub fn hash<F: Frame>(frame: F, layers: &Layers) -> u32 {
-    if layers.l3 == 0 {
-        return 0;
-    }
-    let Some((source, destination)) = addresses(frame, layers) else { return 0 };
+pub fn hash([source, destination]: [[u32; 4]; 2], layers: &Layers) -> u32 {
     let [source_port, destination_port] = layers.ports;
     let protocol = if layers.v6 && layers.fragment { V6_FRAGMENT } else { layers.ip_proto };
     let seed = NIDS_SEED.load();
@@ -42,15 +38,18 @@ pub fn hash<F: Frame>(frame: F, layers: &Layers) -> u32 {
     )
 }
 
+/// Source and destination; nothing where there is no IP header.
 #[inline(always)]
-fn addresses<F: Frame>(frame: F, layers: &Layers) -> Option<([u32; 4], [u32; 4])> {
-    if layers.v6 {
+pub fn addresses<F: Frame>(frame: F, layers: &Layers) -> Option<[[u32; 4]; 2]> {
+    if layers.l3 == 0 {
+        None
+    } else if layers.v6 {
         let Pair(source, destination): Pair<4> = read(frame, layers.l3 + V6_ADDRESSES)?;
-        Some((source.map(u32::from_ne_bytes), destination.map(u32::from_ne_bytes)))
+        Some([source.map(u32::from_ne_bytes), destination.map(u32::from_ne_bytes)])
     } else {
         let Pair([source], [destination]): Pair<1> = read(frame, layers.l3 + V4_ADDRESSES)?;
         let words = |address| [u32::from_ne_bytes(address), 0, 0, 0];
-        Some((words(source), words(destination)))
+        Some([words(source), words(destination)])
     }
 }
 

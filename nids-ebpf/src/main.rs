@@ -1,12 +1,14 @@
 //! The kernel half of `nids`: four programs, one body.
 //!
 //! A frame is parsed (`parse`), judged by the tables that the loaded rules were compiled into
-//! (`filter`), and, where a rule could care, handed to the agent through a ring (`flow`, `emit`). Each
+//! (`filter`), and, where a rule could care, handed to the agent through a ring (`flow`, `emit`), unless
+//! the agent has asked to be spared the rest of its flow (`shunt`). Each
 //! frame is counted as seen and under exactly one reason. Nothing here ever stops traffic, except that
 //! on a tap port (`NIDS_TAP`) there is nobody the frames could be for. Layouts, names and meanings are
 //! those of the crate `nids-abi`.
 #![no_std]
 #![no_main]
+#![feature(asm_experimental_arch)]
 
 mod emit;
 mod filter;
@@ -14,6 +16,7 @@ mod flow;
 mod frame;
 mod maps;
 mod parse;
+mod shunt;
 
 use aya_ebpf::bindings::{TC_ACT_UNSPEC, xdp_action};
 use aya_ebpf::macros::{classifier, xdp};
@@ -77,8 +80,8 @@ fn inspect<F: Frame>(frame: F) -> bool {
     counters.add(Reason::SeenBytes, u64::from(wire_len));
     // Read once, so that one frame sees one generation.
     let control = CONTROL.load();
-    let generation = control.generation & 1;
-    let Some(table) = FILTER.get(generation).filter(|_| control.running != 0) else {
+    let generation = control.generation;
+    let Some(table) = FILTER.get(generation & 1).filter(|_| control.running != 0) else {
         counters.add(Reason::NotRunning, 1);
         return false;
     };
@@ -89,10 +92,17 @@ fn inspect<F: Frame>(frame: F) -> bool {
         Err(Short) => decide(table, Kind::Unjudged),
     };
     if reason >= Reason::Wanted {
-        reason = hand_over(frame, wire_len, Stamp { port, generation: generation as u8, reason });
+        let stamp = Stamp { port, reason, generation };
+        reason = if shunt::is_on() {
+            hand_over::<F, true>(frame, wire_len, stamp)
+        } else {
+            hand_over::<F, false>(frame, wire_len, stamp)
+        };
         if reason >= Reason::Wanted {
             counters.add(Reason::ForwardedBytes, u64::from(wire_len));
             counters.add(Reason::Truncated, u64::from(captured_len(wire_len) < wire_len));
+        } else if reason == Reason::Shunted {
+            counters.add(Reason::ShuntedBytes, u64::from(wire_len));
         }
     }
     counters.add(reason, 1);

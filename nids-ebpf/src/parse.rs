@@ -4,9 +4,14 @@
 //! It judges only what it has followed to the end. In doubt about payload it says that there is some;
 //! in doubt about a header it says [`Kind::Unjudged`]. What the tables want of it is left to `filter`.
 
-use nids_abi::{LEVEL_ALL, LEVEL_CONTROL, LEVEL_PAYLOAD, MAX_EXTENSION_HEADERS, MAX_VLAN_TAGS};
+use core::arch::asm;
+
+use nids_abi::{
+    LEVEL_ALL, LEVEL_CONTROL, LEVEL_PAYLOAD, MAX_EXTENSION_HEADERS, MAX_VLAN_TAGS, vlan_word,
+};
 
 use crate::frame::{Bytes, Frame, Loaded, Wire};
+use crate::maps::ZERO;
 
 /// The frame ended (or the part of it at hand did) before the headers did.
 pub struct Short;
@@ -42,12 +47,43 @@ pub struct Layers {
     pub l4: usize,
     /// Source and destination port, 0 where there are none or they could not be judged.
     pub ports: [u16; 2],
+    /// VLAN tags in the frame, as in a [`ShuntKey`](nids_abi::ShuntKey).
+    pub vlan: u64,
+    /// Flags of the TCP segment.
+    pub tcp_flags: u8,
     /// Protocol behind the IP headers; for fragments what the fragment says of itself.
     pub ip_proto: u8,
     /// The IP header is one of IPv6.
     pub v6: bool,
     /// This is a fragment.
     pub fragment: bool,
+}
+
+impl Layers {
+    /// Leaves everything as it is, but for the verifier makes it values it knows nothing of. It follows
+    /// each way through the headers on its own, knows what each leads to, and would check all that
+    /// comes behind once for each: more than it is willing to.
+    #[inline(always)]
+    pub fn blur(&mut self) {
+        let zero = ZERO.load();
+        let blur = |value: u64| {
+            let mut value = value;
+            // In assembly, or the compiler would compare with the zero itself, and so tell what it is.
+            // SAFETY: an addition of two registers.
+            unsafe { asm!("{value} += {zero}", value = inout(reg) value, zero = in(reg) zero) };
+            value
+        };
+        *self = Self {
+            l3: blur(self.l3 as u64) as usize,
+            l4: blur(self.l4 as u64) as usize,
+            ports: self.ports.map(|port| blur(u64::from(port)) as u16),
+            vlan: blur(self.vlan),
+            tcp_flags: blur(u64::from(self.tcp_flags)) as u8,
+            ip_proto: blur(u64::from(self.ip_proto)) as u8,
+            v6: blur(u64::from(self.v6)) != 0,
+            fragment: blur(u64::from(self.fragment)) != 0,
+        };
+    }
 }
 
 mod ether_type {
@@ -67,7 +103,7 @@ mod ether_type {
     ];
 }
 
-mod protocol {
+pub mod protocol {
     pub const HOP_BY_HOP: u8 = 0;
     pub const ICMP4: u8 = 1;
     pub const TCP: u8 = 6;
@@ -88,7 +124,9 @@ const UDP: usize = 8;
 /// Type, code and checksum, which every ICMP message has.
 const ICMP: usize = 4;
 /// FIN, SYN, RST.
-const TCP_CONTROL: u8 = 0x07;
+pub const TCP_CONTROL: u8 = 0x07;
+/// SYN.
+pub const TCP_SYN: u8 = 0x02;
 
 /// RFC 791, 3.1.
 #[derive(Clone, Copy)]
@@ -164,11 +202,13 @@ pub fn headers<F: Frame>(frame: F, wire_len: u32, layers: &mut Layers) -> Kind {
 pub fn parse(bytes: &impl Bytes, wire_len: usize, layers: &mut Layers) -> Result<Kind, Short> {
     let mut ether_type = be16(bytes, ETHERNET - 2)?;
     let mut l3 = ETHERNET;
-    for _ in 0..MAX_VLAN_TAGS {
+    for tag in 0..MAX_VLAN_TAGS {
         if !is_vlan(ether_type) {
             break;
         }
-        ether_type = be16(bytes, l3 + 2)?;
+        let [tci, next]: [[u8; 2]; 2] = bytes.read(l3).ok_or(Short)?;
+        layers.vlan |= vlan_word(u16::from_be_bytes(tci)) << (16 * tag);
+        ether_type = u16::from_be_bytes(next);
         l3 += VLAN_TAG;
     }
     match ether_type {
@@ -298,6 +338,7 @@ fn transport(
             };
             let [source, destination] = tcp.ports.map(u16::from_be_bytes);
             layers.ports = [source, destination];
+            layers.tcp_flags = tcp.flags;
             Kind::Tcp { source, destination, least }
         }
         protocol::UDP => {

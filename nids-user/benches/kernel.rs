@@ -1,7 +1,8 @@
 //! Cost of the kernel half: `cargo xtask bench kernel`, which builds the objects first.
 //!
-//! Two tables. What a frame costs that no rule wants, against programs that do nothing
-//! (`BPF_PROG_TEST_RUN`, its own 20 ns included in both). And how many frames a second go through the
+//! Three tables. What a frame costs that no rule wants, against programs that do nothing
+//! (`BPF_PROG_TEST_RUN`, its own 20 ns included in both). What the flow table costs a wanted frame and
+//! what it saves, against the same program without it, with no ring to write to. And how many frames a second go through the
 //! ring to a consumer that reads all their bytes, against the least program that can do that. All are
 //! ratios within one round; rounds alternate, and medians are shown, since machines drift.
 
@@ -9,6 +10,8 @@
 #[path = "../../tests/live/bpf.rs"]
 mod bpf;
 
+use std::net::IpAddr;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
@@ -17,6 +20,7 @@ use std::time::{Duration, Instant};
 use aya::maps::{MapData, PerCpuArray, RingBuf};
 use aya::programs::{SchedClassifier, TestRun, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader};
+use nids::capture::shunt::{FlowParts, Protocol, Shunter, shunters};
 use nids_abi::{FilterTable, Reason};
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::time::{ClockId, clock_gettime};
@@ -44,6 +48,7 @@ fn main() {
     let cpus = Cpus::find();
     pin(cpus.producer);
     cost(rounds * 4 + 1);
+    shunted(rounds * 4 + 1, &cpus);
     handover(rounds, &cpus);
 }
 
@@ -115,6 +120,113 @@ fn cost(rounds: usize) {
     }
     println!("\nMedians of {rounds} rounds of {COST_RUNS} runs; each round runs both programs.");
     print(&rows);
+}
+
+// ------------------------------------------------------------------------------------------ shunt
+
+fn shunted(rounds: usize, cpus: &Cpus) {
+    const SLOTS: u32 = 1 << 16;
+    // Without rings a wanted frame is lost right behind the look-up: what remains is the look-up.
+    let globals = Globals { ring: 0, ..Globals::default() };
+    let load = |shunt| {
+        let mut kernel = Kernel::load(Globals { shunt, ..globals }).expect("asked before");
+        kernel.set_table(&table());
+        kernel
+    };
+    let (off, on) = (load(0), load(SLOTS));
+    let map = on.shunt_map().fd().as_fd();
+    let shunters = shunters(map, SLOTS, globals.workers, globals.seed);
+    let mut shunter = shunters.expect("the kernel maps it").pop().expect("one worker");
+    shunter.set_generation(on.generation());
+    let bit = (on.generation() & 1) as u8;
+    let give = |shunter: &mut Shunter, flow: &FlowParts| {
+        shunter.shunt(flow, 0, bit, 0, u64::MAX).expect("the only worker").ticket
+    };
+    let mut rows = vec![
+        ["a frame rules want", "program", "no table, ns", "not in it, ns", "", "shunted, ns", ""]
+            .map(str::to_owned)
+            .to_vec(),
+    ];
+    for (name, len, shape) in [("IPv4 UDP", 64, Shape::V4), ("IPv6 UDP", 78, Shape::V6)] {
+        let frame = frame(len, shape, WANTED);
+        for hook in Hook::ALL {
+            let run = |kernel: &Kernel| {
+                kernel.test_run(hook, &frame, COST_RUNS).expect("the kernel takes it").1 as f64
+            };
+            let mut measured = Vec::new();
+            for _ in 0..rounds {
+                let (without, miss) = (run(&off), run(&on));
+                let ticket = give(&mut shunter, &parts(shape));
+                measured.push((without, miss, run(&on)));
+                shunter.release(ticket);
+            }
+            let column =
+                |of: &dyn Fn(&(f64, f64, f64)) -> f64| median(measured.iter().map(of).collect());
+            rows.push(vec![
+                name.to_owned(),
+                hook.program().to_owned(),
+                format!("{:.0}", column(&|m| m.0)),
+                format!("{:.0}", column(&|m| m.1)),
+                format!("{:+.0}", column(&|m| m.1 - m.0)),
+                format!("{:.0}", column(&|m| m.2)),
+                format!("{:+.0}", column(&|m| m.2 - m.0)),
+            ]);
+        }
+    }
+    println!("\nWanted frames without a ring; medians of {rounds} rounds of {COST_RUNS} runs.");
+    print(&rows);
+
+    if cpus.producer == cpus.consumer {
+        return;
+    }
+    // Both processors at once; the direction of the first, and what the second runs.
+    let there = frame(64, Shape::V4, WANTED);
+    let mut back = there.clone();
+    back[26..38].copy_from_slice(&[192, 0, 2, 2, 192, 0, 2, 1, 0, 80, 0x9c, 0x40]);
+    let mut other = there.clone();
+    other[29] = 9;
+    give(&mut shunter, &parts(Shape::V4));
+    give(&mut shunter, &parts_between([192, 0, 2, 9], [192, 0, 2, 2]));
+    let mut rows = vec![["shunted on two processors at once", "ns"].map(str::to_owned).to_vec()];
+    for (name, second) in
+        [("two flows", &other), ("one flow, both ways", &back), ("one flow, one way", &there)]
+    {
+        let run = |cpu, frame: &[u8]| {
+            pin(cpu);
+            on.test_run(Hook::Xdp, frame, COST_RUNS * 10).expect("the kernel takes it").1 as f64
+        };
+        let shunted = || on.counters(Hook::Xdp)[Reason::Shunted as usize];
+        let (before, mut all) = (shunted(), Vec::new());
+        for _ in 0..rounds {
+            std::thread::scope(|scope| {
+                let beside = scope.spawn(|| run(cpus.consumer, second));
+                all.push(run(cpus.producer, &there));
+                all.push(beside.join().expect("it does not panic"));
+            });
+        }
+        let share = (shunted() - before) as f64 / f64::from(COST_RUNS * 20) / rounds as f64;
+        let name = format!("{name} ({:.2} % shunted)", share * 100.0);
+        rows.push(vec![name, format!("{:.0}", median(all))]);
+    }
+    pin(cpus.producer);
+    print(&rows);
+}
+
+/// The flow of [`frame`] to the port that is wanted.
+fn parts(shape: Shape) -> FlowParts {
+    match shape {
+        Shape::V6 => {
+            let address = IpAddr::from([0xfd; 16]);
+            let ends = [(address, 40_000), (address, WANTED)];
+            FlowParts::new(Protocol::Udp, ends, []).expect("of one version")
+        }
+        _ => parts_between([192, 0, 2, 1], [192, 0, 2, 2]),
+    }
+}
+
+fn parts_between(source: [u8; 4], destination: [u8; 4]) -> FlowParts {
+    let ends = [(source.into(), 40_000), (destination.into(), WANTED)];
+    FlowParts::new(Protocol::Udp, ends, []).expect("of one version")
 }
 
 // --------------------------------------------------------------------------------------- handover

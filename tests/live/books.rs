@@ -2,12 +2,15 @@
 //! swapped. The pipeline here only counts; that rules fire is left to `traffic`.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use std::{io, thread};
 
 use nids::capture::Frame;
+use nids::capture::ring::monotonic_ns;
+use nids::capture::shunt::{FlowParts, Shunter};
 use nids::capture::xdp::{Capture, ModeChoice, Settings};
+use nids::decode::decode;
 use nids::output::{self, OutputConfig, Policy};
 use nids::runtime::sensor::{Generation, Inspection, Sensor};
 use nids::runtime::worker::Pipeline;
@@ -166,4 +169,73 @@ fn swapping_rules_under_load_loses_nothing_and_mixes_nothing() {
     let (inspected, expected) = (balance.agent.inspected, sent / 4);
     assert!(inspected.abs_diff(expected) <= u64::from(SWAPS), "{expected} expected:\n{balance}");
     assert_eq!(balance.difference(), 0, "{balance}");
+}
+
+/// Wants to see no more of a flow once it has seen a frame of it.
+struct Sparing {
+    books: AgentBooks,
+    shunter: Shunter,
+    /// Frames let by for the flows of all workers.
+    spared: Arc<AtomicU64>,
+}
+
+impl Pipeline for Sparing {
+    fn frame(&mut self, frame: &Frame<'_>, generation: u8) {
+        self.books.inspected += 1;
+        let Some(flow) = FlowParts::of(&decode(frame)) else { return };
+        let now = monotonic_ns();
+        self.shunter
+            .shunt(&flow, 0, generation, now, now + 60_000_000_000)
+            .expect("its frames come to this worker");
+    }
+}
+
+impl Inspection for Sparing {
+    type Rules = Option<u16>;
+    fn install(&mut self, _: u8, _: Arc<Self::Rules>) {}
+    fn books(&self) -> AgentBooks {
+        self.books.clone()
+    }
+}
+
+impl Drop for Sparing {
+    fn drop(&mut self) {
+        self.shunter.collect(u64::MAX, |_, _, _| {});
+        self.spared.fetch_add(self.shunter.counters().packets, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn frames_of_shunted_flows_are_in_the_books_of_the_kernel_and_of_the_flows() {
+    const FLOWS: u16 = 50;
+    if !super::ready(&[]) {
+        return;
+    }
+    for mode in [ModeChoice::Driver, ModeChoice::Generic, ModeChoice::Tcx] {
+        let bed = Bed::bare(false).unwrap();
+        let spared = Arc::new(AtomicU64::new(0));
+        let (sent, balance) = bed.server.within(|| {
+            // Few slots, so that flows put each other out; three workers, so that it does not come out even.
+            let settings = Settings { workers: Some(3), shunt_slots: 100, ..settings(mode) };
+            let (mut capture, rings) = Capture::open(&settings).unwrap_or_else(|e| panic!("{e}"));
+            let mut shunters = capture.take_shunters().into_iter();
+            let (_, writer) = output::start(OutputConfig::default(), Policy::Count).unwrap();
+            let sensor = Sensor::start(capture, rings, writer, &everything(), |_| Sparing {
+                books: AgentBooks::default(),
+                shunter: shunters.next().unwrap(),
+                spared: Arc::clone(&spared),
+            });
+            let sensor = sensor.unwrap();
+            let frames: Vec<_> = (0..FLOWS).map(|at| flood::udp(1000 + at, 53, 100)).collect();
+            let limit = Duration::from_secs(3);
+            let sent = flood::send(&bed.client, CLIENT_IFACE, &frames, 50_000, limit).unwrap();
+            wait_until(LIMIT, || seen(&sensor.balance().unwrap()) >= sent);
+            (sent, sensor.finish().unwrap())
+        });
+        let shunted = count(&balance, &Reason::SHUNTED);
+        eprintln!("{mode:?}: {shunted} of {sent} frames shunted");
+        assert_eq!(balance.difference(), 0, "{mode:?}:\n{balance}");
+        assert!(seen(&balance) >= sent && shunted > sent / 4, "{mode:?}:\n{balance}");
+        assert_eq!(spared.load(Ordering::Relaxed), shunted, "{mode:?}:\n{balance}");
+    }
 }

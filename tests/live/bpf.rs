@@ -60,11 +60,21 @@ pub struct Globals {
     pub debug: u8,
     /// Bytes of each ring, a power of two; 0 for no rings.
     pub ring: u32,
+    /// Slots of the flow table; 0: no flow is shunted.
+    pub shunt: u32,
 }
 
 impl Default for Globals {
     fn default() -> Self {
-        Self { workers: 1, seed: 0x5eed, snaplen: 65_536, tap: 0, debug: 0, ring: 1 << 20 }
+        Self {
+            workers: 1,
+            seed: 0x5eed,
+            snaplen: 65_536,
+            tap: 0,
+            debug: 0,
+            ring: 1 << 20,
+            shunt: 0,
+        }
     }
 }
 
@@ -129,6 +139,8 @@ impl Kernel {
             .override_global(nids_abi::GLOBAL_SNAPLEN, &globals.snaplen, true)
             .override_global(nids_abi::GLOBAL_TAP, &globals.tap, true)
             .override_global(nids_abi::GLOBAL_DEBUG, &globals.debug, true)
+            .override_global(nids_abi::GLOBAL_SHUNT_SLOTS, &globals.shunt, true)
+            .map_max_entries(nids_abi::MAP_SHUNT, globals.shunt.max(1))
             .load(object)
             .expect("the object has the globals and maps of the contract");
         for hook in Hook::ALL {
@@ -310,6 +322,25 @@ impl Kernel {
         self.rings.drain(..).map(|(_, ring)| ring).collect()
     }
 
+    /// The generation in force.
+    pub fn generation(&self) -> u32 {
+        self.generation
+    }
+
+    /// Instructions the verifier went through for a program.
+    pub fn verified_instructions(&mut self, hook: Hook) -> Option<u32> {
+        let program = self.ebpf.program_mut(hook.program()).expect("in the object");
+        program.info().expect("it is loaded").verified_instruction_count()
+    }
+
+    /// The map of the flow table.
+    pub fn shunt_map(&self) -> &MapData {
+        match self.ebpf.map(nids_abi::MAP_SHUNT) {
+            Some(Map::Array(map)) => map,
+            other => panic!("{other:?}"),
+        }
+    }
+
     /// Takes all records out of the rings.
     pub fn drain(&mut self) -> Vec<Record> {
         let mut records = Vec::new();
@@ -331,7 +362,7 @@ impl Kernel {
 }
 
 /// Every counter that is part of the balance, but [`Reason::Seen`].
-const REASONS: [Reason; 14] = [
+const REASONS: [Reason; 15] = [
     Reason::TcpLevel,
     Reason::UdpLevel,
     Reason::IcmpType,
@@ -340,6 +371,7 @@ const REASONS: [Reason; 14] = [
     Reason::UnjudgedUnwanted,
     Reason::NonIp,
     Reason::NotRunning,
+    Reason::Shunted,
     Reason::LostRingFull,
     Reason::LostCopy,
     Reason::Wanted,

@@ -19,6 +19,7 @@ mod program;
 pub mod reference;
 pub mod sensor;
 pub mod service;
+mod shunt;
 mod soundness;
 mod split;
 mod traffic;

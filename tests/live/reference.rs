@@ -26,6 +26,10 @@ pub struct Judgement {
     pub ip: Option<Ip>,
     /// Where the transport header begins, where that could be judged.
     pub l4: Option<usize>,
+    /// VLAN ids in the frame.
+    pub vlan: Vec<u16>,
+    /// Flags of the TCP segment.
+    pub tcp_flags: u8,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +41,23 @@ pub struct Ip {
     pub protocol: u8,
 }
 
+/// A flow, from one of its ends.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Flow {
+    pub source: (Vec<u8>, u16),
+    pub destination: (Vec<u8>, u16),
+    pub protocol: u8,
+    pub vlan: Vec<u16>,
+}
+
+impl Flow {
+    /// The same flow from its other end.
+    pub fn reversed(&self) -> Self {
+        let Self { source, destination, .. } = self.clone();
+        Self { source: destination, destination: source, ..self.clone() }
+    }
+}
+
 const TAGS: [u16; 3] = [0x8100, 0x88a8, 0x9100];
 const TUNNELS: [u16; 13] = [
     0x6558, 0x880b, 0x8847, 0x8848, 0x8864, 0x8903, 0x8909, 0x88e5, 0x88e7, 0x8926, 0x893f, 0x894f,
@@ -46,7 +67,8 @@ const TUNNELS: [u16; 13] = [
 impl Judgement {
     /// Judges a whole frame.
     pub fn of(frame: &[u8]) -> Self {
-        let mut judgement = Self { kind: Kind::Unjudged, ip: None, l4: None };
+        let mut judgement =
+            Self { kind: Kind::Unjudged, ip: None, l4: None, vlan: Vec::new(), tcp_flags: 0 };
         if let Some(kind) = judgement.ethernet(frame) {
             judgement.kind = kind;
         }
@@ -65,6 +87,7 @@ impl Judgement {
                     return None;
                 }
                 tags += 1;
+                self.vlan.extend(be16(frame, at).map(|tci| tci % 4096));
                 at += 2;
                 continue;
             }
@@ -157,6 +180,7 @@ impl Judgement {
                     return None;
                 }
                 let control = fixed[13] & 0b111 != 0;
+                self.tcp_flags = fixed[13];
                 let payload = end > at + header;
                 (Kind::Tcp(be16(fixed, 0)?, be16(fixed, 2)?, control, payload), header)
             }
@@ -209,6 +233,22 @@ impl Judgement {
             Kind::Unjudged => pick(table.unjudged != 0, Reason::Unjudged, Reason::UnjudgedUnwanted),
             Kind::NonIp => pick(table.non_ip != 0, Reason::WantedNonIp, Reason::NonIp),
         }
+    }
+
+    /// The flow as the flow table knows it, from source to destination: all that sets it apart from
+    /// others. Only a wanted frame has one, of TCP or UDP.
+    pub fn flow(&self) -> Option<Flow> {
+        let ip = self.ip.as_ref()?;
+        let (Kind::Tcp(source, destination, ..) | Kind::Udp(source, destination, _)) = self.kind
+        else {
+            return None;
+        };
+        Some(Flow {
+            source: (ip.source.clone(), source),
+            destination: (ip.destination.clone(), destination),
+            protocol: ip.protocol,
+            vlan: self.vlan.clone(),
+        })
     }
 
     /// The flow hash, by the contract's function.

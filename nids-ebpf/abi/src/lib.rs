@@ -1,7 +1,7 @@
 //! The contract between the kernel half (`nids-ebpf`) and the agent (`nids-user`).
 //!
 //! Everything that crosses the kernel border is declared here and nowhere else: map names, the record
-//! header, the filter tables, the counters. Only integers cross: the agent checks each value when it
+//! header, the filter tables, the flow table, the counters. Only integers cross: the agent checks each value when it
 //! reads it and never transmutes bytes into an enum. All types are `repr(C)` with explicit padding;
 //! the size asserts below fail the build of both halves when a layout drifts.
 //!
@@ -11,7 +11,7 @@
 
 /// Changes whenever a layout or meaning in this file changes. The object carries it in the global
 /// [`GLOBAL_ABI`], and the agent refuses an object with another number.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;
 
 // ------------------------------------------------------------------------------------------ names
 
@@ -27,6 +27,9 @@ pub const MAP_COUNTERS: &str = "COUNTERS";
 pub const MAP_RINGS: &str = "RINGS";
 /// `Array` with [`MAX_RINGS`] `u32`: 1 asks for one wake-up at the ring's next record.
 pub const MAP_WANT: &str = "WANT";
+/// `Array` that may be mapped into the agent's memory, with [`GLOBAL_SHUNT_SLOTS`] [`ShuntEntry`]s,
+/// indexed by [`shunt_slot`].
+pub const MAP_SHUNT: &str = "SHUNT";
 
 /// XDP program for drivers without multi-buffer support. Kernel names are cut at 15 bytes.
 pub const PROG_XDP: &str = "nids_xdp";
@@ -49,6 +52,9 @@ pub const GLOBAL_SEED: &str = "NIDS_SEED";
 pub const GLOBAL_SNAPLEN: &str = "NIDS_SNAPLEN";
 /// Read-only global, `u8`: 1 makes the XDP programs drop what they have handled (a tap or SPAN port).
 pub const GLOBAL_TAP: &str = "NIDS_TAP";
+/// Read-only global, `u32`: slots of [`MAP_SHUNT`], a multiple of the workers and at most
+/// [`MAX_SHUNT_SLOTS`]; 0: no flow is ever shunted, and the programs have no code for it.
+pub const GLOBAL_SHUNT_SLOTS: &str = "NIDS_SHUNT_SLOTS";
 /// Read-only global, `u8`: 1 lets the programs log each decision through aya-log.
 pub const GLOBAL_DEBUG: &str = "NIDS_DEBUG";
 
@@ -62,6 +68,8 @@ pub const PORT_SLOTS: usize = 256;
 pub const PORT_PROBES: usize = 4;
 /// Rings one sensor can hold: processors times workers.
 pub const MAX_RINGS: usize = 256;
+/// Slots of the flow table at most: 128 MiB.
+pub const MAX_SHUNT_SLOTS: usize = 1 << 20;
 /// Bytes of one frame that fit into a record. GSO frames in generic mode and tcx reach 64 KiB.
 pub const MAX_CAPTURE: usize = 65_536;
 /// Payload capacity of a record, by size class. A record takes the smallest class that holds it.
@@ -230,7 +238,7 @@ impl FilterTable {
 pub const COUNTERS: usize = 32;
 
 /// Index into the counters. Each frame adds one to `Seen` and to exactly one other below
-/// [`Reason::FIRST_SIZE`], so that seen = filtered + forwarded + lost at rest.
+/// [`Reason::FIRST_SIZE`], so that seen = filtered + shunted + forwarded + lost at rest.
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reason {
@@ -254,19 +262,22 @@ pub enum Reason {
     /// Filtered: the agent was not ready yet, or has stopped draining.
     NotRunning = 8,
 
+    /// Let by: of a flow that the agent needs no more of, see [`ShuntEntry`].
+    Shunted = 9,
+
     /// Lost: the ring was full.
-    LostRingFull = 9,
+    LostRingFull = 10,
     /// Lost: the bytes could not be read, or the ring does not exist.
-    LostCopy = 10,
+    LostCopy = 11,
 
     /// Forwarded: ports, type or protocol are wanted.
-    Wanted = 11,
+    Wanted = 12,
     /// Forwarded: a fragment.
-    Fragment = 12,
+    Fragment = 13,
     /// Forwarded: the program could not judge it.
-    Unjudged = 13,
+    Unjudged = 14,
     /// Forwarded: no IP, and that is wanted.
-    WantedNonIp = 14,
+    WantedNonIp = 15,
 
     /// Bytes on the wire of all frames seen.
     SeenBytes = 16,
@@ -274,6 +285,8 @@ pub enum Reason {
     ForwardedBytes = 17,
     /// Forwarded frames that were cut to the snap length or to [`MAX_CAPTURE`].
     Truncated = 18,
+    /// Bytes on the wire of the frames shunted.
+    ShuntedBytes = 19,
 }
 
 impl Reason {
@@ -290,6 +303,8 @@ impl Reason {
         Self::NonIp,
         Self::NotRunning,
     ];
+    /// Frames of flows that the agent asked to be spared.
+    pub const SHUNTED: [Self; 1] = [Self::Shunted];
     /// Frames that a rule could have cared about and that did not reach the agent.
     pub const LOST: [Self; 2] = [Self::LostRingFull, Self::LostCopy];
     /// Frames that were put into a ring.
@@ -332,4 +347,129 @@ pub const fn flow_hash(seed: u64, a: u64, b: u64, ip_proto: u8) -> u32 {
 #[inline(always)]
 pub const fn worker_of(flow_hash: u32, workers: u32) -> u32 {
     ((flow_hash as u64 * workers as u64) >> 32) as u32
+}
+
+// ------------------------------------------------------------------------------------- flow table
+
+/// Nothing in force.
+pub const VERDICT_NONE: u32 = 0;
+/// Count the flow's frames and let them by.
+pub const VERDICT_SHUNT: u32 = 1;
+
+/// Where the version lies in a word of [`ShuntEntry::packets`]; below it are the packets.
+pub const SHUNT_VERSION_SHIFT: u32 = 48;
+/// The bit of the version that is set while the entry is in force.
+pub const SHUNT_IN_FORCE: u64 = 1 << SHUNT_VERSION_SHIFT;
+
+/// One slot of the flow table: the agent's verdict on one flow, and what the programs let by for it.
+///
+/// It is looked up only for frames the filter wants, only for whole TCP and UDP datagrams whose headers
+/// were followed to the end, and never for TCP segments with SYN, FIN or RST. A wanted
+/// segment with SYN ends the verdict on its flow, by setting `expires_ns` to 0: addresses and ports begin
+/// a new connection.
+///
+/// **No frame of another flow.** The slot is found by the flow hash, which only has 32 bits. The verdict
+/// is given by comparing all that makes up a flow ([`ShuntKey`]), so flows that share a slot cannot be
+/// mistaken for each other, whatever anybody knows of the seed; the one written last has the slot.
+///
+/// **No torn entry.** The entry is shared by all processors, and one worker alone writes it. Each word
+/// of `packets` carries a version, odd while the entry is in force. To write, the agent takes the
+/// entry out of force (exchanging both words, which gives it the final counts), writes the rest, and puts
+/// it in force under the next version. A program reads the version, compares, and counts the frame
+/// by a compare-and-exchange on the same word: where that succeeds, the entry was in force under one
+/// version from before the comparison until after. Where it does not, the frame is not let by. So every
+/// frame let by is counted for the flow it belongs to, once.
+///
+/// **At once for all.** An entry holds for the generation it was decided under and no other, so that a
+/// change of rules ends all verdicts with the one write that puts it in force.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ShuntEntry {
+    /// Of the key.
+    pub addresses: [[u64; 2]; 2],
+    /// Of the key.
+    pub identity: u64,
+    /// Of the key.
+    pub ports: u32,
+    /// [`Control::generation`], whole, that it was decided under.
+    pub generation: u32,
+    /// `CLOCK_MONOTONIC` in nanoseconds from when on it holds no more; the programs see that with the
+    /// kernel's tick (1 to 10 ms).
+    pub expires_ns: u64,
+    /// `VERDICT_*`.
+    pub verdict: u32,
+    /// Fills the first cache line, which only the agent writes.
+    pub padding: u32,
+    /// Frames let by, from the first end to the second and back; above [`SHUNT_VERSION_SHIFT`] the version.
+    pub packets: [u64; 2],
+    /// Their bytes on the wire.
+    pub bytes: [u64; 2],
+    /// Fills the second cache line.
+    pub reserved: [u64; 4],
+}
+
+const _: () = assert!(core::mem::size_of::<ShuntEntry>() == 128);
+const _: () = assert!(core::mem::offset_of!(ShuntEntry, packets) == 64);
+
+/// All that makes up a flow, in the words of [`ShuntEntry`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShuntKey {
+    /// Addresses of the first and the second end, their bytes in the order of the header; behind an
+    /// IPv4 address zeros.
+    pub addresses: [[u64; 2]; 2],
+    /// VLAN ids, IP protocol, IP version.
+    pub identity: u64,
+    /// Ports of the first and (in the upper half) the second end.
+    pub ports: u32,
+}
+
+impl ShuntKey {
+    /// `addresses` as for [`endpoint_hash`]; `vlan`: [`vlan_word`] of each tag, outermost first, then
+    /// zeros; `version`: 4 or 6.
+    #[inline(always)]
+    pub const fn new(
+        addresses: [[u32; 4]; 2],
+        ports: [u16; 2],
+        vlan: u64,
+        ip_proto: u8,
+        version: u8,
+    ) -> Self {
+        Self {
+            addresses: [wide(addresses[0]), wide(addresses[1])],
+            identity: vlan | (ip_proto as u64) << 48 | (version as u64) << 56,
+            ports: ports_word(ports),
+        }
+    }
+
+    /// The same flow from its other end.
+    #[inline(always)]
+    pub const fn reversed(self) -> Self {
+        let [first, second] = self.addresses;
+        Self { addresses: [second, first], ports: self.ports.rotate_left(16), ..self }
+    }
+}
+
+/// Words of memory as they lie there: the low half first on the little-endian machines this is for.
+#[inline(always)]
+const fn wide(address: [u32; 4]) -> [u64; 2] {
+    [address[0] as u64 | (address[1] as u64) << 32, address[2] as u64 | (address[3] as u64) << 32]
+}
+
+#[inline(always)]
+const fn ports_word(ports: [u16; 2]) -> u32 {
+    ports[0] as u32 | (ports[1] as u32) << 16
+}
+
+/// A VLAN tag as it counts in a [`ShuntKey`]: its id, and that there is one. The outermost of up to
+/// three lies in the lowest 16 bits, the next in the 16 above.
+#[inline(always)]
+pub const fn vlan_word(tci: u16) -> u64 {
+    0x8000 | (tci & 0x0fff) as u64
+}
+
+/// The slot of a flow; below `slots`. Where `slots` is a multiple of the workers, each worker's flows
+/// have a stretch of their own: slot / (slots / workers) = [`worker_of`].
+#[inline(always)]
+pub const fn shunt_slot(flow_hash: u32, slots: u32) -> u32 {
+    ((flow_hash as u64 * slots as u64) >> 32) as u32
 }

@@ -8,6 +8,7 @@ pub mod interface;
 mod netlink;
 pub mod pcap;
 pub mod ring;
+pub mod shunt;
 pub mod xdp;
 
 use std::fmt;

@@ -1,6 +1,6 @@
 //! The balance: every frame seen has exactly one fate, and the fates add up.
 //!
-//! `seen = filtered + forwarded + lost` is counted in the kernel, by processor, each frame under one
+//! `seen = filtered + shunted + forwarded + lost` is counted in the kernel, by processor, each frame under one
 //! reason; `forwarded = inspected + skipped` by the workers. At rest the difference is 0. While frames
 //! come, those between two counters show as a difference.
 //!
@@ -85,14 +85,31 @@ impl Balance {
         self.ports.iter().map(|port| port.sum(reasons)).sum()
     }
 
+    fn fates(&self) -> Fates {
+        Fates {
+            seen: self.sum(&[Reason::Seen]),
+            filtered: self.sum(&Reason::FILTERED),
+            shunted: self.sum(&Reason::SHUNTED),
+            forwarded: self.sum(&Reason::FORWARDED),
+            lost: self.sum(&Reason::LOST),
+        }
+    }
+
     /// Frames whose fate is missing or doubled: 0 at rest.
     pub fn difference(&self) -> u64 {
-        let [seen, filtered, forwarded, lost] =
-            [&[Reason::Seen][..], &Reason::FILTERED, &Reason::FORWARDED, &Reason::LOST]
-                .map(|reasons| self.sum(reasons));
-        let fates = filtered + forwarded + lost;
-        seen.abs_diff(fates) + forwarded.abs_diff(self.agent.inspected + self.agent.skipped())
+        let Fates { seen, filtered, shunted, forwarded, lost } = self.fates();
+        seen.abs_diff(filtered + shunted + forwarded + lost)
+            + forwarded.abs_diff(self.agent.inspected + self.agent.skipped())
     }
+}
+
+/// Frames, and what became of them in the kernel.
+struct Fates {
+    seen: u64,
+    filtered: u64,
+    shunted: u64,
+    forwarded: u64,
+    lost: u64,
 }
 
 /// The word for a reason.
@@ -107,6 +124,7 @@ fn word(reason: Reason) -> &'static str {
         Reason::UnjudgedUnwanted => "unjudged-unwanted",
         Reason::NonIp => "non-ip",
         Reason::NotRunning => "not-running",
+        Reason::Shunted => "shunted",
         Reason::LostRingFull => "ring-full",
         Reason::LostCopy => "copy-failed",
         Reason::Wanted => "wanted",
@@ -116,6 +134,7 @@ fn word(reason: Reason) -> &'static str {
         Reason::SeenBytes => "seen-bytes",
         Reason::ForwardedBytes => "forwarded-bytes",
         Reason::Truncated => "truncated",
+        Reason::ShuntedBytes => "shunted-bytes",
     }
 }
 
@@ -127,18 +146,22 @@ impl fmt::Display for PortBooks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.port)?;
         line(f, 2, "seen", self.count(Reason::Seen))?;
-        let groups: [(&str, &[Reason]); 3] = [
+        let groups: [(&str, &[Reason]); 4] = [
             ("filtered", &Reason::FILTERED),
+            ("shunted", &Reason::SHUNTED),
             ("forwarded", &Reason::FORWARDED),
             ("lost", &Reason::LOST),
         ];
         for (name, reasons) in groups {
             line(f, 2, name, self.sum(reasons))?;
-            for reason in reasons.iter().filter(|reason| self.count(**reason) > 0) {
+            let met = |reason: &&Reason| self.count(**reason) > 0 && word(**reason) != name;
+            for reason in reasons.iter().filter(met) {
                 line(f, 4, word(*reason), self.count(*reason))?;
             }
         }
-        for note in [Reason::SeenBytes, Reason::ForwardedBytes, Reason::Truncated] {
+        for note in
+            [Reason::SeenBytes, Reason::ShuntedBytes, Reason::ForwardedBytes, Reason::Truncated]
+        {
             line(f, 2, word(note), self.count(note))?;
         }
         match (&self.interface, self.port.direction) {
@@ -176,11 +199,12 @@ impl fmt::Display for Balance {
                 line(f, 2, &format!("{}-failed", sink.kind), failed)?;
             }
         }
-        let [seen, filtered, forwarded, lost] =
-            [&[Reason::Seen][..], &Reason::FILTERED, &Reason::FORWARDED, &Reason::LOST]
-                .map(|reasons| self.sum(reasons));
+        let Fates { seen, filtered, shunted, forwarded, lost } = self.fates();
         writeln!(f, "total")?;
-        writeln!(f, "  seen {seen} = filtered {filtered} + forwarded {forwarded} + lost {lost}")?;
+        writeln!(
+            f,
+            "  seen {seen} = filtered {filtered} + shunted {shunted} + forwarded {forwarded} + lost {lost}"
+        )?;
         let AgentBooks { inspected, .. } = self.agent;
         let skipped = self.agent.skipped();
         writeln!(f, "  forwarded {forwarded} = inspected {inspected} + skipped {skipped}")?;
@@ -203,7 +227,8 @@ mod tests {
             (Reason::Seen, 100),
             (Reason::TcpLevel, 60),
             (Reason::NonIp, 5),
-            (Reason::Wanted, 30),
+            (Reason::Shunted, 10),
+            (Reason::Wanted, 20),
             (Reason::LostRingFull, 5),
             (Reason::SeenBytes, 6400),
         ] {
@@ -217,8 +242,8 @@ mod tests {
             before: InterfaceCounters::default(),
         };
         let agent = AgentBooks {
-            received: 30,
-            inspected: 28,
+            received: 20,
+            inspected: 18,
             skipped: vec![("malformed-record", 2)],
             alerts: 1,
         };
@@ -233,10 +258,10 @@ mod tests {
     #[test]
     fn every_reason_has_its_place_in_the_sum() {
         let mut places: Vec<_> =
-            [&Reason::FILTERED[..], &Reason::LOST, &Reason::FORWARDED].concat();
+            [&Reason::FILTERED[..], &Reason::SHUNTED, &Reason::LOST, &Reason::FORWARDED].concat();
         places.sort();
         places.dedup();
-        assert_eq!(places.len(), 14);
+        assert_eq!(places.len(), 15);
         assert!(places.iter().all(|reason| (*reason as usize) < Reason::FIRST_SIZE));
     }
 
@@ -253,8 +278,12 @@ mod tests {
     #[test]
     fn the_text_ends_with_the_difference() {
         let text = books().to_string();
-        assert!(text.contains("  seen 100 = filtered 65 + forwarded 30 + lost 5\n"), "{text}");
-        assert!(text.contains("  forwarded 30 = inspected 28 + skipped 2\n"), "{text}");
+        assert!(
+            text.contains("  seen 100 = filtered 65 + shunted 10 + forwarded 20 + lost 5\n"),
+            "{text}"
+        );
+        assert!(text.contains(&format!("  {:22} {:>14}\n", "shunted", 10)), "{text}");
+        assert!(text.contains("  forwarded 20 = inspected 18 + skipped 2\n"), "{text}");
         assert!(text.ends_with("\nbalance: difference 0"), "{text}");
     }
 
@@ -263,7 +292,7 @@ mod tests {
         let mut sum = AgentBooks::default();
         sum.add(&books().agent);
         sum.add(&AgentBooks { skipped: vec![("too-short", 1)], ..books().agent });
-        assert_eq!((sum.received, sum.inspected, sum.alerts), (60, 56, 2));
+        assert_eq!((sum.received, sum.inspected, sum.alerts), (40, 36, 2));
         assert_eq!(sum.skipped, [("malformed-record", 2), ("too-short", 1)]);
     }
 }

@@ -24,7 +24,8 @@ use aya::maps::{Array, Map, MapData, RingBuf};
 use aya_log::EbpfLogger;
 use nids_abi::{
     COUNTERS, Control, FilterTable, MAP_CONTROL, MAP_COUNTERS, MAP_FILTER, MAP_PORTS, MAP_RINGS,
-    MAP_WANT, MAX_CAPTURE, MAX_CAPTURE_PORTS, MAX_RINGS, PORT_PROBES, PORT_SLOTS, PortSlot,
+    MAP_WANT, MAX_CAPTURE, MAX_CAPTURE_PORTS, MAX_RINGS, MAX_SHUNT_SLOTS, PORT_PROBES, PORT_SLOTS,
+    PortSlot,
 };
 
 pub use self::attach::{Mode, ModeChoice};
@@ -36,6 +37,7 @@ use self::object::{Globals, Maps, Wire, map_error};
 use super::Direction;
 use super::interface::{self, Interface, InterfaceCounters};
 use super::ring::Rings;
+use super::shunt::{self, Shunter};
 
 /// Which way frames go that shall be seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -82,7 +84,13 @@ pub struct Settings {
     pub ring_bytes: Option<u32>,
     /// How long a worker rests between two looks at its rings.
     pub nap: Duration,
+    /// Flows that the workers together can be spared at a time (see [`shunt`]), rounded up to a multiple
+    /// of the workers; 0: none, and no cost.
+    pub shunt_slots: u32,
 }
+
+/// Slots of the flow table where flows are shunted: 8 MiB, which the kernel takes at once.
+pub const SHUNT_SLOTS: u32 = 1 << 16;
 
 impl Settings {
     /// The usual settings for these interfaces.
@@ -98,6 +106,7 @@ impl Settings {
             debug: false,
             ring_bytes: None,
             nap: Duration::from_micros(200),
+            shunt_slots: 0,
         }
     }
 }
@@ -135,6 +144,7 @@ pub struct Capture {
     first_ring: MapData,
     control: Control,
     notes: Vec<String>,
+    shunters: Vec<Shunter>,
     logger: Option<EbpfLogger<&'static dyn log::Log>>,
 }
 
@@ -157,11 +167,14 @@ impl Capture {
             return Err(CaptureError::TooManyRings { workers, processors: highest });
         }
 
+        let shunt_slots = shunt_slots(settings.shunt_slots, workers as u32);
         let globals = Globals {
             workers: workers as u32,
             snaplen: settings.snaplen.clamp(1, MAX_CAPTURE as u32),
             tap: settings.tap,
             debug: settings.debug,
+            seed: secret()?,
+            shunt_slots,
         };
         let mut ebpf = object::load(globals)?;
         // Without the logger the log map must still live until the programs are loaded.
@@ -174,6 +187,15 @@ impl Capture {
             return Err(CaptureError::TooManyPorts { asked });
         }
         let (rings, first_ring) = make_rings(&mut maps, &processors, workers, asked, settings)?;
+        let shunters = match shunt_slots {
+            0 => Vec::new(),
+            slots => {
+                let map = maps.shunt.fd().as_fd();
+                let shunters = shunt::shunters(map, slots, workers as u32, globals.seed);
+                shunters
+                    .map_err(|source| CaptureError::System { what: "the flow table", source })?
+            }
+        };
 
         let mut capture = Self {
             ports: Vec::new(),
@@ -182,6 +204,7 @@ impl Capture {
             first_ring,
             control: Control::default(),
             notes: Vec::new(),
+            shunters,
             logger,
         };
         for interface in &interfaces {
@@ -248,6 +271,11 @@ impl Capture {
     /// What happened on the way that the user may want to know, one line each.
     pub fn notes(&self) -> &[String] {
         &self.notes
+    }
+
+    /// The workers' parts of the flow table, in their order, once; none where [`Settings::shunt_slots`] is 0.
+    pub fn take_shunters(&mut self) -> Vec<Shunter> {
+        std::mem::take(&mut self.shunters)
     }
 
     /// The programs' own log, where [`Settings::debug`] asked for it.
@@ -330,6 +358,12 @@ impl Capture {
         }
         Ok(sum)
     }
+}
+
+/// A multiple of the workers, within what the programs can have.
+fn shunt_slots(asked: u32, workers: u32) -> u32 {
+    let most = MAX_SHUNT_SLOTS as u32 / workers;
+    asked.div_ceil(workers).min(most) * workers
 }
 
 /// The interfaces, each once.

@@ -6,8 +6,8 @@ use aya::maps::{Array, ArrayOfMaps, Map, MapData, MapError, PerCpuArray};
 use aya::{Ebpf, EbpfLoader, Pod};
 use nids_abi::{
     ABI_VERSION, COUNTERS, Control, FilterTable, GLOBAL_ABI, GLOBAL_DEBUG, GLOBAL_SEED,
-    GLOBAL_SNAPLEN, GLOBAL_TAP, GLOBAL_WORKERS, MAP_CONTROL, MAP_COUNTERS, MAP_FILTER, MAP_PORTS,
-    MAP_RINGS, MAP_WANT, PortSlot,
+    GLOBAL_SHUNT_SLOTS, GLOBAL_SNAPLEN, GLOBAL_TAP, GLOBAL_WORKERS, MAP_CONTROL, MAP_COUNTERS,
+    MAP_FILTER, MAP_PORTS, MAP_RINGS, MAP_SHUNT, MAP_WANT, PortSlot,
 };
 use object::{Object, ObjectSection, ObjectSymbol};
 
@@ -44,6 +44,10 @@ pub(super) struct Globals {
     pub(super) snaplen: u32,
     pub(super) tap: bool,
     pub(super) debug: bool,
+    /// Seed of the flow hash: a [`secret`].
+    pub(super) seed: u64,
+    /// Slots of the flow table; 0: none.
+    pub(super) shunt_slots: u32,
 }
 
 /// Loads the object; its programs are not with the kernel yet.
@@ -55,15 +59,16 @@ pub(super) fn load(globals: Globals) -> Result<Ebpf, CaptureError> {
         Some(ABI_VERSION) => {}
         found => return Err(CaptureError::Abi { found }),
     }
-    let seed = secret()?;
     let (tap, debug) = (u8::from(globals.tap), u8::from(globals.debug));
     let mut loader = EbpfLoader::new();
     loader
         .override_global(GLOBAL_WORKERS, &globals.workers, true)
         .override_global(GLOBAL_SNAPLEN, &globals.snaplen, true)
-        .override_global(GLOBAL_SEED, &seed, true)
+        .override_global(GLOBAL_SEED, &globals.seed, true)
         .override_global(GLOBAL_TAP, &tap, true)
-        .override_global(GLOBAL_DEBUG, &debug, true);
+        .override_global(GLOBAL_SHUNT_SLOTS, &globals.shunt_slots, true)
+        .override_global(GLOBAL_DEBUG, &debug, true)
+        .map_max_entries(MAP_SHUNT, globals.shunt_slots.max(1));
     Ok(loader.load(OBJECT)?)
 }
 
@@ -101,6 +106,7 @@ pub(super) struct Maps {
     pub(super) counters: PerCpuArray<MapData, Wire<[u64; COUNTERS]>>,
     pub(super) rings: ArrayOfMaps<MapData, MapData>,
     pub(super) want: MapData,
+    pub(super) shunt: MapData,
 }
 
 impl Maps {
@@ -111,10 +117,8 @@ impl Maps {
             ports: take(ebpf, MAP_PORTS)?,
             counters: take(ebpf, MAP_COUNTERS)?,
             rings: take(ebpf, MAP_RINGS)?,
-            want: match ebpf.take_map(MAP_WANT) {
-                Some(Map::Array(map)) => map,
-                _ => return Err(map_error(MAP_WANT)(MapError::KeyNotFound)),
-            },
+            want: take_array(ebpf, MAP_WANT)?,
+            shunt: take_array(ebpf, MAP_SHUNT)?,
         })
     }
 }
@@ -125,6 +129,13 @@ fn take<T: TryFrom<Map, Error = MapError>>(
 ) -> Result<T, CaptureError> {
     let map = ebpf.take_map(name).ok_or(MapError::KeyNotFound).map_err(map_error(name))?;
     map.try_into().map_err(map_error(name))
+}
+
+fn take_array(ebpf: &mut Ebpf, name: &'static str) -> Result<MapData, CaptureError> {
+    match ebpf.take_map(name) {
+        Some(Map::Array(map)) => Ok(map),
+        _ => Err(map_error(name)(MapError::KeyNotFound)),
+    }
 }
 
 pub(super) fn map_error(name: &'static str) -> impl Fn(MapError) -> CaptureError {
