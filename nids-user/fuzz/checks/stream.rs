@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::net::Ipv4Addr;
 
 use nids::capture::{Frame, LinkType, Timestamp};
-use nids::decode::{Ip, Ipv4, Packet, Tcp, Transport, VlanTags};
+use nids::decode::{Ip, Ipv4, Packet, Tcp, Transport};
 use nids::flow::FlowDirection::{self, ToClient, ToServer};
 use nids::stream::{Chunk, Config, Mode, Policy, Session, StreamContext, UrgentPolicy, Verdict};
 
@@ -304,19 +304,18 @@ fn packet<'a>(
         ToServer => (client, server, (4000, 80)),
         ToClient => (server, client, (80, 4000)),
     };
+    let frame = Frame {
+        time: Timestamp(u64::from(number) * 100_000_000),
+        link: LinkType::RawIp,
+        data: &[],
+        wire_len: 0,
+        port: 0,
+        direction: Default::default(),
+        vlan_offload: None,
+        number: u64::from(number),
+    };
     Packet {
-        frame: Frame {
-            time: Timestamp(u64::from(number) * 100_000_000),
-            link: LinkType::RawIp,
-            data: &[],
-            wire_len: 0,
-            port: 0,
-            direction: Default::default(),
-            vlan_offload: None,
-            number: u64::from(number),
-        },
         ether_type: 0x0800,
-        vlan: VlanTags::default(),
         ip: Some(Ip::V4(Ipv4 {
             header: &[],
             source,
@@ -340,7 +339,6 @@ fn packet<'a>(
             window,
             urgent,
         }),
-        payload,
-        events: Default::default(),
+        ..Packet::new(&frame, payload)
     }
 }

@@ -311,7 +311,7 @@ impl<'a> Ip<'a> {
 
 impl<'a> Packet<'a> {
     /// One of which nothing is known yet but its bytes.
-    pub(super) fn new(frame: &Frame<'a>, data: &'a [u8]) -> Self {
+    pub fn new(frame: &Frame<'a>, data: &'a [u8]) -> Self {
         Self {
             frame: *frame,
             ether_type: 0,

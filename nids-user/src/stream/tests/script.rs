@@ -3,7 +3,6 @@
 use std::net::Ipv4Addr;
 
 use crate::capture::{Frame, LinkType, Timestamp};
-use crate::decode::packet::VlanTags;
 use crate::decode::{Ip, Ipv4, Packet, Tcp, Transport};
 use crate::flow::FlowDirection::{self, ToClient, ToServer};
 use crate::stream::{Config, Event, Events, Mode, Session, State, StreamContext, Verdict};
@@ -102,19 +101,18 @@ impl Line {
             ToClient => ([10, 0, 0, 2], [10, 0, 0, 1]),
         };
         let (from, to) = if self.direction == ToServer { (4000, 80) } else { (80, 4000) };
+        let frame = Frame {
+            time: Timestamp(self.seconds * 1_000_000_000),
+            link: LinkType::RawIp,
+            data: &[],
+            wire_len: 0,
+            port: 0,
+            direction: Default::default(),
+            vlan_offload: None,
+            number: 0,
+        };
         f(&Packet {
-            frame: Frame {
-                time: Timestamp(self.seconds * 1_000_000_000),
-                link: LinkType::RawIp,
-                data: &[],
-                wire_len: 0,
-                port: 0,
-                direction: Default::default(),
-                vlan_offload: None,
-                number: 0,
-            },
             ether_type: 0x0800,
-            vlan: VlanTags::default(),
             ip: Some(Ip::V4(Ipv4 {
                 header: &[],
                 source: Ipv4Addr::from(source),
@@ -138,8 +136,7 @@ impl Line {
                 window: self.window,
                 urgent: self.urgent,
             }),
-            payload: &self.payload,
-            events: Default::default(),
+            ..Packet::new(&frame, &self.payload)
         })
     }
 }
