@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use nids::capture::{Direction, Frame, LinkType, Timestamp};
 use nids::decode::decode;
 use nids::detect::mpm::{Hits, Kind, Matcher, build, build_kind};
+use nids::detect::subject::Subject;
 use nids::detect::{Environment, Inspector, Ruleset, compile};
 use nids::rule::parser::parse_str;
 use nix::time::{ClockId, clock_gettime};
@@ -224,7 +225,7 @@ fn inspect(ruleset: &Ruleset, inspector: &mut Inspector, packets: &[Vec<u8>]) ->
     let start = busy();
     for _ in 0..passes {
         for packet in &packets {
-            inspector.inspect(ruleset, black_box(packet), None, &mut |info| {
+            inspector.inspect(ruleset, &Subject::new(black_box(packet), None), &mut |info| {
                 black_box(info);
             });
         }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use nids::capture::{Direction, Frame, LinkType, Timestamp};
 use nids::decode::{Event, Packet, Tunnels, decode};
+use nids::detect::subject::Subject;
 use nids::detect::{self, Environment, Inspector, Ruleset};
 use nids::rule::parser;
 
@@ -501,7 +502,7 @@ fn each_is_raised_and_found() {
         for (depth, packet) in packets(case.link, &case.frame).iter().enumerate() {
             assert_eq!(usize::from(packet.depth), depth, "{}", case.name);
             events.extend(packet.events.iter().map(Event::name));
-            inspector.inspect(&ruleset, packet, None, &mut |_| {
+            inspector.inspect(&ruleset, &Subject::new(packet, None), &mut |_| {
                 found.push(packet.ip.unwrap().source());
             });
         }

@@ -14,6 +14,7 @@ use std::ops::Range;
 
 use memchr::memmem::Finder;
 
+use super::keyword::StepDraft;
 use super::keyword::content::ContentDraft;
 
 /// Searches for one chain in one buffer.
@@ -36,6 +37,10 @@ pub enum Verdict {
 /// A buffer, and its lower-case copy once something asks for it.
 pub struct Input<'a> {
     raw: &'a [u8],
+    /// Where places that are absolute count from.
+    base: usize,
+    /// Bytes that were inspected before: a match must reach behind them.
+    seen: usize,
     folded: &'a mut Vec<u8>,
     is_folded: bool,
 }
@@ -43,7 +48,12 @@ pub struct Input<'a> {
 impl<'a> Input<'a> {
     /// The buffer, with room for its lower-case copy.
     pub fn new(raw: &'a [u8], room: &'a mut Vec<u8>) -> Self {
-        Self { raw, folded: room, is_folded: false }
+        Self { raw, base: 0, seen: 0, folded: room, is_folded: false }
+    }
+    /// As a part of a stream: absolute places count from `base`, and the first `seen` bytes were inspected
+    /// before.
+    pub fn of_stream(self, base: usize, seen: usize) -> Self {
+        Self { base, seen, ..self }
     }
     /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
@@ -116,11 +126,11 @@ pub struct Chain {
 
 impl Chain {
     /// Compiles contents in the order written; `None` where there are none.
-    pub fn new(contents: &[ContentDraft]) -> Option<Self> {
+    pub fn new(steps: &[StepDraft]) -> Option<Self> {
         let mut runs: Vec<Vec<Content>> = Vec::new();
         // The run whose last positive content a relative one counts from.
         let mut current: Option<usize> = None;
-        for draft in contents {
+        for draft in steps.iter().filter_map(StepDraft::content) {
             let content = Content::new(draft);
             match current {
                 Some(run) if draft.is_relative() => {

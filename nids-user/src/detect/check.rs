@@ -1,12 +1,11 @@
 //! The checks of a packet's headers, one variant a keyword, ordered by what they cost.
 
-use crate::decode::Packet;
-
 use super::keyword::dsize::PayloadSize;
 use super::keyword::flags::Flags;
 use super::keyword::icmp::{IcmpCode, IcmpType};
 use super::keyword::sameip;
 use super::keyword::ttl::Ttl;
+use super::subject::Subject;
 
 /// One check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +27,8 @@ pub enum Check {
 impl Check {
     /// Whether the packet passes.
     #[inline]
-    pub fn matches(&self, packet: &Packet<'_>) -> bool {
+    pub fn matches(&self, subject: &Subject<'_>) -> bool {
+        let packet = subject.packet;
         match self {
             Self::Flags(check) => check.matches(packet),
             Self::PayloadSize(check) => check.matches(packet),
@@ -49,6 +49,24 @@ impl Check {
             Self::SameAddress => 4,
             Self::Ttl(_) => 5,
         }
+    }
+
+    /// Whether it asks for what only packets have, so that the rule does not see streams (Suricata:
+    /// `SIG_FLAG_REQUIRE_PACKET`).
+    pub fn is_of_packets(&self) -> bool {
+        match self {
+            Self::Flags(_)
+            | Self::PayloadSize(_)
+            | Self::IcmpType(_)
+            | Self::IcmpCode(_)
+            | Self::Ttl(_) => true,
+            Self::SameAddress => false,
+        }
+    }
+
+    /// Whether it is `stream_size`, so that the rule sees packets too.
+    pub fn is_of_stream_size(&self) -> bool {
+        false
     }
 
     /// Whether a rule with this check can still be judged by addresses alone, once a flow and

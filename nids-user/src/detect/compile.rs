@@ -13,12 +13,15 @@ use crate::rule::variables::Variables;
 
 use super::Ruleset;
 use super::alert::RuleInfo;
+use super::buffer::Buffer;
 use super::chain::Chain;
+use super::check::Check;
+use super::keyword::content::ContentDraft;
 use super::keyword::value::Fault;
-use super::keyword::{self, Draft};
+use super::keyword::{self, BufferDraft, Draft};
 use super::prefilter::fast_pattern;
 use super::protocol::{self, Protocol};
-use super::signature::Signature;
+use super::signature::{HeaderInspection, Payload, Signature};
 
 /// What rules refer to.
 #[derive(Clone, Debug, Default)]
@@ -151,7 +154,13 @@ fn signatures(rule: &Rule, environment: &Environment) -> Result<Vec<Signature>, 
         };
         Fault::new(header.protocol.span, ReasonKind::Protocol, reason)
     })?;
-    let draft = Draft::read(rule, protocol)?;
+    let mut draft = Draft::new(rule, protocol);
+    draft.payload_only = match name.as_str() {
+        "tcp-pkt" => Some(Payload::Packet),
+        "tcp-stream" => Some(Payload::Stream),
+        _ => None,
+    };
+    draft.read()?;
     let ends = match &header.endpoints {
         Some(endpoints) => Ends::resolve(rule, endpoints, &environment.variables)?,
         None => Ends::default(),
@@ -169,13 +178,18 @@ fn signatures(rule: &Rule, environment: &Environment) -> Result<Vec<Signature>, 
 
 fn signature(draft: &Draft<'_>, info: Arc<RuleInfo>, ends: Ends) -> Signature {
     let mut checks = draft.checks.clone();
-    checks.sort_by_key(super::check::Check::rank);
+    checks.sort_by_key(Check::rank);
     let flow = draft.flow.unwrap_or_default();
+    let (payload, headers): (Vec<&BufferDraft>, Vec<&BufferDraft>) =
+        draft.buffers.iter().partition(|buffer| buffer.buffer == Buffer::Payload);
+    let inspection = |buffer: &&BufferDraft| {
+        Some(HeaderInspection { buffer: buffer.buffer, chain: Chain::new(&buffer.steps)? })
+    };
     Signature {
         protocol: draft.protocol,
-        once: draft.contents.is_empty()
+        once: draft.buffers.iter().all(|buffer| buffer.steps.is_empty())
             && draft.flow.is_none()
-            && checks.iter().all(super::check::Check::is_of_addresses)
+            && checks.iter().all(Check::is_of_addresses)
             && !ends.negated
             // A pass rule holds for each packet, as there is no flow state that could remember it.
             && info.action != Action::Pass,
@@ -185,10 +199,34 @@ fn signature(draft: &Draft<'_>, info: Arc<RuleInfo>, ends: Ends) -> Signature {
         source_port: ends.source_port,
         destination_port: ends.destination_port,
         flow,
-        payload: Chain::new(&draft.contents),
-        fast_pattern: fast_pattern(&draft.contents),
+        payload: payload.first().and_then(|buffer| Chain::new(&buffer.steps)),
+        payload_in: payload_in(draft, &checks),
+        headers: headers.iter().filter_map(inspection).collect(),
+        fast_pattern: fast_pattern(&draft.buffers),
         checks: checks.into(),
         silent: draft.meta.noalert,
+    }
+}
+
+/// Where the payload of a rule is inspected, as Suricata decides it (src/detect-parse.c, SigValidate).
+fn payload_in(draft: &Draft<'_>, checks: &[Check]) -> Payload {
+    let named = draft.flow.and_then(|flow| flow.stream);
+    let packet = draft.payload_only == Some(Payload::Packet)
+        || named == Some(false)
+        || checks.iter().any(Check::is_of_packets);
+    let stream = draft.payload_only == Some(Payload::Stream) || named == Some(true);
+    if !draft.protocol.is_tcp() {
+        return Payload::Packet;
+    }
+    match (packet, stream) {
+        (true, true) => Payload::Both,
+        (true, false) => Payload::Packet,
+        (false, true) => Payload::Stream,
+        (false, false) => {
+            let placed = draft.payload_contents().any(ContentDraft::counts_from_start);
+            let sized = checks.iter().any(Check::is_of_stream_size);
+            if placed || sized { Payload::Both } else { Payload::Stream }
+        }
     }
 }
 

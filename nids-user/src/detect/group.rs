@@ -6,16 +6,17 @@
 //! and groups with the same signatures are built once for all directions and protocols, so memory goes
 //! by the number of rules, not of ports.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::decode::{Packet, Transport};
 use crate::flow::FlowDirection;
 use crate::rule::port::PortSet;
 
+use super::buffer::Buffer;
 use super::prefilter::Prefilter;
 use super::protocol::{ESP, ICMP, ICMPV6, SCTP, TCP, UDP, number};
-use super::signature::Signature;
+use super::signature::{Payload, Signature};
 
 /// Ports up to which a signature is filed under each of them.
 const FEW_PORTS: usize = 64;
@@ -23,10 +24,23 @@ const FEW_PORTS: usize = 64;
 /// Signatures that are tried together.
 #[derive(Debug)]
 pub struct Group {
-    /// Those with a fast pattern.
-    pub prefilter: Option<Prefilter>,
+    /// Those with a fast pattern, by where it is sought. A signature may be in two.
+    pub prefilters: Box<[(Scanned, Prefilter)]>,
     /// Those without: tried on each packet.
     pub always: Box<[u32]>,
+    /// Of these, the ones with contents that are inspected in streams: tried on each piece of stream.
+    pub always_in_stream: Box<[u32]>,
+}
+
+/// What a prefilter scans.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Scanned {
+    /// The payload of each packet, for signatures that look at packets.
+    Packet,
+    /// Streams, and the payload of packets that are part of none.
+    Stream,
+    /// A header of each packet.
+    Header(Buffer),
 }
 
 /// Which table a packet belongs to.
@@ -65,7 +79,7 @@ pub struct Groups {
 }
 
 /// Index into the groups.
-type GroupId = u32;
+pub type GroupId = u32;
 const NO_GROUP: GroupId = GroupId::MAX;
 
 #[derive(Debug, Default)]
@@ -92,11 +106,7 @@ impl Groups {
 
     /// The groups for a packet that goes this way; one without flow counts as to the server.
     #[inline]
-    pub fn of(
-        &self,
-        packet: &Packet<'_>,
-        direction: FlowDirection,
-    ) -> impl Iterator<Item = &Group> {
+    pub fn of(&self, packet: &Packet<'_>, direction: FlowDirection) -> [Option<GroupId>; 3] {
         let (class, ports) = match &packet.transport {
             Transport::Tcp(tcp) => (Class::Tcp, Some((tcp.source, tcp.destination))),
             Transport::Udp(udp) => (Class::Udp, Some((udp.source, udp.destination))),
@@ -133,11 +143,14 @@ impl Groups {
         let by_port = ports.map_or([None, None], |(source, destination)| {
             [table.by_destination.get(destination), table.by_source.get(source)]
         });
-        by_port
-            .into_iter()
-            .chain([table.for_all])
-            .flatten()
-            .filter_map(|id| self.groups.get(id as usize))
+        let [destination, source] = by_port;
+        [destination, source, table.for_all]
+    }
+
+    /// The groups of these numbers.
+    #[inline]
+    pub fn these(&self, ids: [Option<GroupId>; 3]) -> impl Iterator<Item = &Group> {
+        ids.into_iter().flatten().filter_map(|id| self.groups.get(id as usize))
     }
 
     /// All of them.
@@ -207,14 +220,57 @@ impl Builder<'_> {
 
 impl Group {
     fn new(signatures: &[Signature], members: &[u32]) -> Self {
-        let prefilter = Prefilter::new(signatures, members);
-        let unfiltered = |index: &u32| {
-            prefilter.is_none()
-                || signatures.get(*index as usize).is_some_and(|s| s.fast_pattern.is_none())
-        };
-        let always = members.iter().copied().filter(unfiltered).collect();
-        Self { prefilter, always }
+        let mut filed: BTreeMap<Scanned, Vec<u32>> = BTreeMap::new();
+        let (mut always, mut always_in_stream) = (Vec::new(), Vec::new());
+        for &index in members {
+            let Some(signature) = signatures.get(index as usize) else { continue };
+            for place in places(signature) {
+                filed.entry(place).or_default().push(index);
+            }
+            if signature.fast_pattern.is_none() {
+                always.push(index);
+            }
+        }
+        let mut prefilters = Vec::new();
+        for (place, members) in filed {
+            match Prefilter::new(signatures, &members) {
+                Some(prefilter) => prefilters.push((place, prefilter)),
+                // Too many for any matcher.
+                None => always.extend(members),
+            }
+        }
+        always.sort_unstable();
+        always.dedup();
+        always_in_stream.extend(always.iter().copied().filter(|index| {
+            signatures
+                .get(*index as usize)
+                .is_some_and(|s| s.payload.is_some() && s.payload_in.is_in_stream())
+        }));
+        Self {
+            prefilters: prefilters.into(),
+            always: always.into(),
+            always_in_stream: always_in_stream.into(),
+        }
     }
+
+    /// Whether some signature looks at streams.
+    pub fn is_of_streams(&self) -> bool {
+        !self.always_in_stream.is_empty()
+            || self.prefilters.iter().any(|(place, _)| *place == Scanned::Stream)
+    }
+}
+
+/// Where the fast pattern of a signature is sought.
+fn places(signature: &Signature) -> impl Iterator<Item = Scanned> {
+    let buffer = signature.fast_pattern.as_ref().map(|pattern| pattern.buffer);
+    let (packet, stream) = match (buffer, signature.payload_in) {
+        (None, _) => (None, None),
+        (Some(Buffer::Payload), Payload::Packet) => (Some(Scanned::Packet), None),
+        (Some(Buffer::Payload), Payload::Stream) => (None, Some(Scanned::Stream)),
+        (Some(Buffer::Payload), Payload::Both) => (Some(Scanned::Packet), Some(Scanned::Stream)),
+        (Some(header), _) => (Some(Scanned::Header(header)), None),
+    };
+    packet.into_iter().chain(stream)
 }
 
 /// From port to group, in pages of 256 ports.

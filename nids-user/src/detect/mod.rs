@@ -16,6 +16,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic))]
 
 pub mod alert;
+pub mod buffer;
 pub mod chain;
 pub mod check;
 mod compile;
@@ -27,6 +28,7 @@ pub mod mpm;
 mod prefilter;
 pub mod protocol;
 pub mod signature;
+pub mod subject;
 #[cfg(test)]
 mod tests;
 
@@ -52,8 +54,8 @@ impl Ruleset {
     fn new(signatures: Vec<Signature>) -> Self {
         let groups = Groups::new(&signatures);
         let patterns =
-            |group: &Group| group.prefilter.as_ref().map_or(0, prefilter::Prefilter::patterns);
-        let most_patterns = groups.iter().map(patterns).max().unwrap_or(0);
+            |group: &Group| group.prefilters.iter().map(|(_, filter)| filter.patterns()).max();
+        let most_patterns = groups.iter().filter_map(patterns).max().unwrap_or(0);
         let mut seen = std::collections::HashSet::new();
         let rules = signatures.iter().filter(|s| seen.insert((s.info.gid, s.info.sid))).count();
         Self { signatures: signatures.into(), groups, most_patterns, rules }

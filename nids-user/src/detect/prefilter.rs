@@ -3,28 +3,35 @@
 use std::collections::HashMap;
 
 use super::chain::Input;
-use super::keyword::content::ContentDraft;
+use super::keyword::{BufferDraft, StepDraft};
 use super::mpm::{self, Hits, Matcher};
 use super::signature::{FastPattern, Signature};
 
 /// Chooses the fast pattern of contents (Suricata user guide, "Suricata Fast Pattern Determination
 /// Explained"): the one the rule names, else the longest, else the strongest, else the first. A negated
 /// content is never chosen: its absence says nothing before the whole buffer was seen.
-pub fn fast_pattern(contents: &[ContentDraft]) -> Option<FastPattern> {
-    let named = contents.iter().find(|content| content.fast_pattern.is_some() && !content.negated);
-    let best = || {
-        contents
-            .iter()
-            .filter(|content| !content.negated)
-            .rev()
-            .max_by_key(|content| (content.bytes.len(), strength(&content.bytes)))
+pub fn fast_pattern(buffers: &[BufferDraft]) -> Option<FastPattern> {
+    let positive = || {
+        buffers.iter().flat_map(|buffer| {
+            let contents = buffer.steps.iter().filter_map(StepDraft::content);
+            contents.filter(|content| !content.negated).map(|content| (buffer.buffer, content))
+        })
     };
-    let chosen = named.or_else(best)?;
+    let named = positive().find(|(_, content)| content.fast_pattern.is_some());
+    let best = || {
+        // Of equals the first: `max_by_key` takes the last.
+        let candidates: Vec<_> = positive().collect();
+        candidates
+            .into_iter()
+            .rev()
+            .max_by_key(|(_, content)| (content.bytes.len(), strength(&content.bytes)))
+    };
+    let (buffer, chosen) = named.or_else(best)?;
     let mut bytes: Box<[u8]> = chosen.fast_bytes().into();
     if chosen.nocase {
         bytes.make_ascii_lowercase();
     }
-    Some(FastPattern { bytes, nocase: chosen.nocase })
+    Some(FastPattern { buffer, bytes, nocase: chosen.nocase })
 }
 
 /// How rare the bytes of a pattern are: letters 3, other printable ones and 00, 01, FF 4, others 6, a
@@ -80,6 +87,8 @@ pub struct Prefilter {
     /// Where the signatures of pattern `n` begin in `signatures`; one more entry than patterns.
     starts: Box<[u32]>,
     signatures: Box<[u32]>,
+    /// Bytes of the longest pattern.
+    longest: usize,
 }
 
 impl Prefilter {
@@ -122,13 +131,19 @@ impl Prefilter {
             flat.extend(users);
             starts.push(u32::try_from(flat.len()).ok()?);
         }
+        let longest = patterns.iter().map(|pattern| pattern.len()).max().unwrap_or(0);
         let matcher = mpm::build(&patterns).ok()?;
-        Some(Self { matcher, nocase, starts: starts.into(), signatures: flat.into() })
+        Some(Self { matcher, nocase, starts: starts.into(), signatures: flat.into(), longest })
     }
 
     /// Number of different patterns.
     pub fn patterns(&self) -> usize {
         self.starts.len() - 1
+    }
+
+    /// Bytes of the longest pattern it looks for.
+    pub fn longest(&self) -> usize {
+        self.longest
     }
 
     /// The matcher.

@@ -79,8 +79,6 @@ pub struct Protocol {
 
 impl Protocol {
     /// By its name in a header, in lower case; `None` for one that is not honoured.
-    ///
-    /// `tcp-pkt` asks for the payload of packets, which is what `tcp` gets too until there are streams.
     pub fn named(name: &str) -> Option<Self> {
         let (v4, v6) = match name {
             "ip4" | "ipv4" | "icmpv4" => (true, false),
@@ -89,7 +87,7 @@ impl Protocol {
         };
         let numbers = match name {
             "ip" | "ip4" | "ipv4" | "ip6" | "ipv6" => Numbers::ALL,
-            "tcp" | "tcp-pkt" => Numbers::of([TCP]),
+            "tcp" | "tcp-pkt" | "tcp-stream" => Numbers::of([TCP]),
             "udp" => Numbers::of([UDP]),
             "sctp" => Numbers::of([SCTP]),
             "icmp" => Numbers::of([ICMP, ICMPV6]),
@@ -105,6 +103,11 @@ impl Protocol {
         self.numbers == Numbers::ALL
     }
 
+    /// Whether it can be TCP.
+    pub fn is_tcp(&self) -> bool {
+        self.numbers.contains(TCP)
+    }
+
     /// Whether the packet is of this protocol.
     #[inline]
     pub fn matches(&self, packet: &Packet<'_>) -> bool {
@@ -118,7 +121,7 @@ impl Protocol {
 }
 
 /// Protocols that other sensors know, so that the refusal can say "not yet".
-pub const KNOWN: [&str; 44] = [
+pub const KNOWN: [&str; 43] = [
     "bittorrent-dht",
     "dcerpc",
     "dhcp",
@@ -156,7 +159,6 @@ pub const KNOWN: [&str; 44] = [
     "ssh",
     "ssl",
     "sslv2",
-    "tcp-stream",
     "telnet",
     "template",
     "tftp",

@@ -9,10 +9,12 @@ use crate::rule::ast::Action;
 use crate::rule::port::PortSet;
 
 use super::alert::RuleInfo;
+use super::buffer::Buffer;
 use super::chain::{Chain, Input, Scratch, Verdict};
 use super::check::Check;
 use super::keyword::flow::FlowTest;
 use super::protocol::Protocol;
+use super::subject::Subject;
 
 /// One compiled rule. A `<>` rule makes two, one for each way.
 #[derive(Debug)]
@@ -35,6 +37,10 @@ pub struct Signature {
     pub checks: Box<[Check]>,
     /// Contents of the payload; `None`: the rule has none, and matches packets without payload too.
     pub payload: Option<Chain>,
+    /// Where the payload is inspected.
+    pub payload_in: Payload,
+    /// Contents of headers.
+    pub headers: Box<[HeaderInspection]>,
     /// The bytes the prefilter looks for: without them the rule cannot match. `None`: it is tried on
     /// each packet of its group.
     pub fast_pattern: Option<FastPattern>,
@@ -48,37 +54,74 @@ pub struct Signature {
 /// The bytes the prefilter looks for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct FastPattern {
+    /// Where they must be.
+    pub buffer: Buffer,
     /// Lower case with `nocase`.
     pub bytes: Box<[u8]>,
     /// Compared without regard to case.
     pub nocase: bool,
 }
 
+/// Where the payload of a rule is inspected (Suricata user guide, "Rule Types").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Payload {
+    /// In packets: all that is not TCP, `tcp-pkt`, and rules that ask for what only packets have.
+    Packet,
+    /// In the stream, and in packets that are not part of one.
+    Stream,
+    /// In both: rules whose contents have a place counted from the start.
+    Both,
+}
+
+impl Payload {
+    /// Whether streams are inspected.
+    pub fn is_in_stream(self) -> bool {
+        self != Self::Packet
+    }
+    /// Whether a packet is inspected: `in_stream` says that its payload is part of the stream.
+    pub fn is_in_packet(self, in_stream: bool) -> bool {
+        self != Self::Stream || !in_stream
+    }
+}
+
+/// Contents of a header.
+#[derive(Debug)]
+pub struct HeaderInspection {
+    /// Which.
+    pub buffer: Buffer,
+    /// What must be in it.
+    pub chain: Chain,
+}
+
 impl Signature {
-    /// Whether the rule matches the packet. `payload` must be the packet's.
+    /// Whether all but the contents of the rule holds.
     #[inline]
-    pub fn matches(
+    pub fn fits(&self, subject: &Subject<'_>) -> bool {
+        let packet = subject.packet;
+        self.ports_match(packet.ports())
+            && self.flow.matches(subject)
+            && self.protocol.matches(packet)
+            && self.checks.iter().all(|check| check.matches(subject))
+            && self.addresses_match(packet)
+            && !(self.once && !is_first(subject.flow))
+    }
+
+    /// Whether the contents of headers are there.
+    pub fn headers_match(
         &self,
         packet: &Packet<'_>,
-        flow: Option<&FlowView>,
-        payload: &mut Input<'_>,
+        folded: &mut Vec<u8>,
         scratch: &mut Scratch,
     ) -> Verdict {
-        if self.payload.is_some() && payload.is_empty()
-            || !self.ports_match(packet.ports())
-            || !self.flow.matches(flow)
-            || self.flow.reassembled.is_some_and(|wanted| wanted != packet.reassembled)
-            || !self.protocol.matches(packet)
-            || !self.checks.iter().all(|check| check.matches(packet))
-            || !self.addresses_match(packet)
-            || self.once && !is_first(flow)
-        {
-            return Verdict::NoMatch;
+        for HeaderInspection { buffer, chain } in &self.headers {
+            let mut room = [0; 16];
+            let Some(bytes) = buffer.of_packet(packet, &mut room) else { return Verdict::NoMatch };
+            match chain.matches(&mut Input::new(bytes, folded), scratch) {
+                Verdict::Match => {}
+                other => return other,
+            }
         }
-        match &self.payload {
-            Some(chain) => chain.matches(payload, scratch),
-            None => Verdict::Match,
-        }
+        Verdict::Match
     }
 
     #[inline]

@@ -8,6 +8,7 @@ use nids_abi::{
     LEVEL_ALL, LEVEL_CONTROL, LEVEL_NONE, LEVEL_PAYLOAD, TCP_DST, TCP_SRC, UDP_DST, UDP_SRC,
 };
 
+use super::subject::Subject;
 use super::*;
 use crate::capture::{Direction, Frame, LinkType, Timestamp};
 use crate::decode::{Tunnels, decode};
@@ -81,7 +82,8 @@ fn frame(data: &[u8]) -> Frame<'_> {
 fn sids(ruleset: &Ruleset, data: &[u8], flow: Option<&FlowView>) -> Vec<u32> {
     let mut found = Vec::new();
     let packet = decode(&frame(data));
-    Inspector::new(ruleset).inspect(ruleset, &packet, flow, &mut |info| found.push(info.sid));
+    Inspector::new(ruleset)
+        .inspect(ruleset, &Subject::new(&packet, flow), &mut |info| found.push(info.sid));
     found
 }
 
@@ -368,7 +370,6 @@ fn refuses_with_place_and_reason() {
         ),
         (r#"alert tcp any any -> any any (contnet:"a"; sid:1;)"#, "contnet", UnknownKeyword),
         (r#"alert http any any -> any any (content:"a"; sid:1;)"#, "http", Protocol),
-        (r#"alert tcp-stream any any -> any any (content:"a"; sid:1;)"#, "tcp-stream", Protocol),
         (r#"alert foo any any -> any any (content:"a"; sid:1;)"#, "foo", Protocol),
         (r#"alert tcp any any -> any any (content:"a";)"#, "alert tcp", Identity),
         (r#"log tcp any any -> any any (content:"a"; sid:1;)"#, "log", UnsupportedKeyword),
@@ -496,7 +497,7 @@ fn a_pathological_chain_is_bounded() {
         let data = Segment { payload, ..Segment::default() }.bytes();
         let packet = decode(&frame(&data));
         let mut inspector = Inspector::new(ruleset);
-        inspector.inspect(ruleset, &packet, None, &mut |_| panic!("must not match"));
+        inspector.inspect(ruleset, &Subject::new(&packet, None), &mut |_| panic!("must not match"));
         inspector.counters().given_up
     };
     // 5^12 ways, but failures are remembered: this one is exact.

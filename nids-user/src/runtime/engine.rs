@@ -18,6 +18,7 @@ use crate::decode::event::Event;
 use crate::decode::{Packet, Transport, Tunnels, checksum, decode};
 use crate::defrag::{self, Defrag};
 use crate::detect::alert::{Alert, RuleInfo};
+use crate::detect::subject::Subject;
 use crate::detect::{Inspector, Ruleset};
 use crate::flow::{FlowCounters, FlowTable, FlowView, Limits};
 use crate::output::AlertSender;
@@ -371,7 +372,7 @@ impl Engine {
         let (alerts, raised) = (&self.alerts, &mut self.counters.alerts);
         let interface =
             self.interfaces.get(usize::from(packet.frame.port)).and_then(Option::as_ref);
-        inspector.inspect(ruleset, packet, flow.as_ref(), &mut |rule| {
+        inspector.inspect(ruleset, &Subject::new(packet, flow.as_ref()), &mut |rule| {
             *raised += 1;
             if let Some(alert) = alert(rule, packet, flow, interface) {
                 alerts.send(alert);

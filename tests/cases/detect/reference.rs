@@ -2,6 +2,7 @@
 
 use nids::decode::decode;
 use nids::detect::Inspector;
+use nids::detect::subject::Subject;
 use nids::flow::{FlowTable, Limits};
 use proptest::prelude::*;
 
@@ -16,14 +17,14 @@ proptest! {
         packets in prop::collection::vec(world::packet(), 1..12),
     ) {
         let ruleset = world::compiled(&rules);
-        let mut inspector = Inspector::new(&ruleset);
+        let mut inspector = Inspector::new(&ruleset).most_alerts(255);
         let mut flows = FlowTable::new(&Limits { memcap: 1 << 16, ..Limits::default() }, 7, 0);
         for (number, spec) in (1..).zip(&packets) {
             let bytes = spec.bytes(false);
             let packet = decode(&world::frame(&bytes, false, number));
             let flow = flows.track(&packet);
             let mut found = Vec::new();
-            inspector.inspect(&ruleset, &packet, flow.as_ref(), &mut |info| found.push(info.sid));
+            inspector.inspect(&ruleset, &Subject::new(&packet, flow.as_ref()), &mut |info| found.push(info.sid));
             let expected = world::expected(&rules, &packet, flow.as_ref());
             prop_assert_eq!(
                 &found, &expected,

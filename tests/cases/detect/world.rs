@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use nids::capture::{Direction, Frame, LinkType, Timestamp};
 use nids::decode::{Packet, Transport, Tunnels, decode};
+use nids::detect::subject::Subject;
 use nids::detect::{Environment, Inspector, Ruleset, compile};
 use nids::flow::{FlowDirection, FlowTable, FlowView, Limits};
 use nids::rule::parser::parse_str;
@@ -773,7 +774,7 @@ pub fn alerts(
     frames: &[Vec<u8>],
     mut forwarded: impl FnMut(&[u8]) -> bool,
 ) -> Vec<(u64, u32)> {
-    let mut inspector = Inspector::new(ruleset);
+    let mut inspector = Inspector::new(ruleset).most_alerts(255);
     let mut flows = FlowTable::new(&Limits { memcap: 1 << 16, ..Limits::default() }, 7, 0);
     let mut alerts = Vec::new();
     let tunnels = Tunnels::default();
@@ -786,7 +787,7 @@ pub fn alerts(
         while let Some(mut packet) = next {
             next = tunnels.inner(&mut packet);
             let flow = flows.track(&packet);
-            inspector.inspect(ruleset, &packet, flow.as_ref(), &mut |info| {
+            inspector.inspect(ruleset, &Subject::new(&packet, flow.as_ref()), &mut |info| {
                 alerts.push((number, info.sid));
             });
         }

@@ -2,7 +2,7 @@
 //! guide, "Payload Keywords"; Snort 3 Rule Writing Guide, "content").
 
 use super::value::{Fault, Use, Word};
-use super::{Draft, Keyword};
+use super::{Draft, Keyword, StepDraft};
 use crate::rule::ast::Span;
 use crate::rule::diagnostic::ReasonKind;
 
@@ -69,6 +69,10 @@ impl ContentDraft {
     pub fn is_relative(&self) -> bool {
         self.distance.is_some() || self.within.is_some()
     }
+    /// Whether its place counts from the start of the buffer.
+    pub fn counts_from_start(&self) -> bool {
+        self.offset.is_some() || self.depth.is_some() || self.startswith
+    }
     fn is_placed(&self) -> bool {
         self.is_relative() || self.offset.is_some() || self.depth.is_some()
     }
@@ -84,7 +88,7 @@ impl ContentDraft {
 }
 
 fn content(draft: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
-    if draft.contents.len() == MAX_CONTENTS {
+    if draft.contents().count() == MAX_CONTENTS {
         return Err(keyword.conflict(format!("more than {MAX_CONTENTS} contents in one rule")));
     }
     let value = keyword.value()?;
@@ -97,7 +101,7 @@ fn content(draft: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
     let quoted = Word { text: rest.text.get(1..end).unwrap_or_default(), start: rest.start + 1 };
     let more =
         Word { text: rest.text.get(end + 1..).unwrap_or_default(), start: rest.start + end + 1 };
-    draft.contents.push(ContentDraft {
+    draft.push(StepDraft::Content(ContentDraft {
         span: Span { start: value.start, end: rest.start + end + 1 },
         bytes: bytes(quoted)?,
         negated,
@@ -110,7 +114,7 @@ fn content(draft: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
         endswith: false,
         rawbytes: false,
         fast_pattern: None,
-    });
+    }));
     let more = more.trim();
     if more.text.is_empty() {
         return Ok(());
@@ -147,7 +151,7 @@ fn snort3(draft: &mut Draft<'_>, words: Word<'_>) -> Result<(), Fault> {
     }
     let [offset, length] = chop;
     let Some((_, keyword)) = offset.or(length) else { return Ok(()) };
-    let Some(content) = draft.contents.last_mut() else { return Ok(()) };
+    let Some(content) = draft.last_content() else { return Ok(()) };
     if content.fast_pattern.is_none() {
         return Err(keyword.conflict("`fast_pattern` is missing"));
     }
@@ -179,17 +183,19 @@ fn modifier(draft: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
     let name = keyword.name.text.to_ascii_lowercase();
     let name = name.as_str();
     if name == "fast_pattern"
-        && draft.contents.iter().rev().skip(1).any(|content| content.fast_pattern.is_some())
+        && draft.contents().filter(|content| content.fast_pattern.is_some()).count()
+            > usize::from(draft.last_content().is_some_and(|last| last.fast_pattern.is_some()))
     {
         return Err(keyword.conflict("another content of this rule is the fast pattern already"));
     }
     let before_is_only = draft
-        .contents
+        .steps()
         .iter()
         .rev()
+        .filter_map(StepDraft::content)
         .nth(1)
         .is_some_and(|content| content.fast_pattern == Some(FastPattern::Only));
-    let Some(content) = draft.contents.last_mut() else {
+    let Some(content) = draft.last_content() else {
         return Err(keyword.conflict(format!("`{name}` needs a `content` before it")));
     };
     let length = content.bytes.len();

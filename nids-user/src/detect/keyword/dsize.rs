@@ -43,7 +43,7 @@ pub(super) fn verify(draft: &Draft<'_>) -> Result<(), Fault> {
         _ => None,
     });
     let Some(most) = most else { return Ok(()) };
-    for content in draft.contents.iter().filter(|content| !content.negated) {
+    for content in draft.payload_contents().filter(|content| !content.negated) {
         let least = content.bytes.len() + content.offset.map_or(0, usize::from);
         if least > most {
             return Err(Fault::new(

@@ -1,10 +1,9 @@
 //! `flow`: direction and state of the packet's flow (Suricata user guide, "Flow Keywords").
-//!
-//! As there are no streams yet, `no_stream` always holds, and `only_stream` is refused.
 
 use super::value::{Fault, Use};
 use super::{Draft, Keyword};
-use crate::flow::{FlowDirection, FlowView};
+use crate::detect::subject::Subject;
+use crate::flow::FlowDirection;
 use crate::rule::diagnostic::ReasonKind;
 
 /// Keywords of this family.
@@ -22,13 +21,18 @@ pub struct FlowTest {
     pub needs_flow: bool,
     /// `only_frag`, `no_frag`: whether the packet must be, or must not be, put together from fragments.
     pub reassembled: Option<bool>,
+    /// `only_stream`, `no_stream`: whether the payload is inspected in the stream or in packets.
+    pub stream: Option<bool>,
 }
 
 impl FlowTest {
     /// Whether the flow is as asked for.
     #[inline]
-    pub fn matches(&self, flow: Option<&FlowView>) -> bool {
-        match flow {
+    pub fn matches(&self, subject: &Subject<'_>) -> bool {
+        if self.reassembled.is_some_and(|wanted| wanted != subject.packet.reassembled) {
+            return false;
+        }
+        match subject.flow {
             Some(flow) => {
                 self.direction.is_none_or(|direction| direction == flow.direction)
                     && self.established.is_none_or(|established| established == flow.established)
@@ -48,7 +52,7 @@ fn apply(draft: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
     }
     let value = keyword.value()?;
     let mut test = FlowTest::default();
-    let (mut stateless, mut no_stream) = (false, false);
+    let mut stateless = false;
     for word in value.split(',') {
         let conflict = |reason: &str| Err(word.fault(ReasonKind::Conflict, reason));
         let name = word.text.to_ascii_lowercase();
@@ -72,25 +76,21 @@ fn apply(draft: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
                     other => test.established = Some(other == "established"),
                 }
             }
-            "no_stream" if no_stream => return conflict("this stands here twice"),
+            "no_stream" | "only_stream" if test.stream.is_some() => {
+                return conflict("streams were named already");
+            }
             "no_frag" | "only_frag" if test.reassembled.is_some() => {
                 return conflict("fragments were named already");
             }
-            "no_stream" => no_stream = true,
+            "no_stream" | "only_stream" => test.stream = Some(name == "only_stream"),
             "no_frag" | "only_frag" => test.reassembled = Some(name == "only_frag"),
-            "only_stream" => {
-                return Err(word.fault(
-                    ReasonKind::UnsupportedKeyword,
-                    "`flow:only_stream` is not supported yet: streams are not put together",
-                ));
-            }
             _ => return Err(word.bad(format!("`{}` is not a property of a flow", word.text))),
         }
     }
     test.needs_flow = test.established.is_some()
         || stateless
-        || (test.reassembled.is_some() && !no_stream)
-        || (no_stream && test.direction.is_some());
+        || (test.reassembled.is_some() && test.stream.is_none())
+        || (test.stream.is_some() && test.direction.is_some());
     draft.flow = Some(test);
     Ok(())
 }

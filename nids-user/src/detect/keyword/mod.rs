@@ -18,8 +18,10 @@ pub mod value;
 use crate::rule::ast::{Rule, RuleOption, Span};
 use crate::rule::keywords;
 
+use super::buffer::Buffer;
 use super::check::Check;
 use super::protocol::Protocol;
+use super::signature::Payload;
 use content::ContentDraft;
 use flow::FlowTest;
 use meta::Meta;
@@ -61,28 +63,77 @@ pub struct Draft<'a> {
     pub flow: Option<FlowTest>,
     /// Header checks, in the order written.
     pub checks: Vec<Check>,
-    /// Contents, in the order written.
-    pub contents: Vec<ContentDraft>,
+    /// What is inspected, in the order named; the payload first, with no step where the rule has none.
+    pub buffers: Vec<BufferDraft>,
+    /// The one that contents go to: an index into `buffers`.
+    current: usize,
+    /// The header is `tcp-pkt` or `tcp-stream`.
+    pub payload_only: Option<Payload>,
+}
+
+/// One buffer and what is looked for in it.
+#[derive(Clone, Debug)]
+pub struct BufferDraft {
+    /// Which.
+    pub buffer: Buffer,
+    /// Where the rule names it.
+    pub span: Span,
+    /// What must hold, in the order written.
+    pub steps: Vec<StepDraft>,
+}
+
+/// One step of the inspection of a buffer.
+#[derive(Clone, Debug)]
+pub enum StepDraft {
+    /// `content` with its modifiers.
+    Content(ContentDraft),
+}
+
+impl StepDraft {
+    /// The content, where it is one.
+    pub fn content(&self) -> Option<&ContentDraft> {
+        match self {
+            Self::Content(content) => Some(content),
+        }
+    }
+    fn content_mut(&mut self) -> Option<&mut ContentDraft> {
+        match self {
+            Self::Content(content) => Some(content),
+        }
+    }
 }
 
 impl<'a> Draft<'a> {
-    /// Reads all options of `rule`.
-    pub fn read(rule: &'a Rule, protocol: Protocol) -> Result<Self, Fault> {
-        let mut draft = Self {
+    /// Of a rule of which nothing but the header is read.
+    pub fn new(rule: &'a Rule, protocol: Protocol) -> Self {
+        Self {
             rule,
             protocol,
             header_is_ip: protocol.is_any(),
             meta: Meta::default(),
             flow: None,
             checks: Vec::new(),
-            contents: Vec::new(),
-        };
-        for option in &rule.options {
-            draft.apply(option)?;
+            buffers: vec![BufferDraft {
+                buffer: Buffer::Payload,
+                span: Span::default(),
+                steps: Vec::new(),
+            }],
+            current: 0,
+            payload_only: None,
         }
-        meta::verify(&draft)?;
-        dsize::verify(&draft)?;
-        Ok(draft)
+    }
+
+    /// Reads all options of the rule.
+    ///
+    /// # Errors
+    /// The rule cannot be honoured.
+    pub fn read(&mut self) -> Result<(), Fault> {
+        let rule = self.rule;
+        for option in &rule.options {
+            self.apply(option)?;
+        }
+        meta::verify(self)?;
+        dsize::verify(self)
     }
 
     fn apply(&mut self, option: &RuleOption) -> Result<(), Fault> {
@@ -95,6 +146,46 @@ impl<'a> Draft<'a> {
             .as_ref()
             .map(|value| Word { text: &value.node.0, start: value.span.start });
         (keyword.apply)(self, &Use { name, value })
+    }
+
+    /// From here on contents are those of `buffer`, named at `span`: of the payload there is one, of the
+    /// others one each time that they are named.
+    pub fn select(&mut self, buffer: Buffer, span: Span) {
+        self.current = match buffer {
+            Buffer::Payload => 0,
+            _ => {
+                self.buffers.push(BufferDraft { buffer, span, steps: Vec::new() });
+                self.buffers.len() - 1
+            }
+        };
+    }
+
+    /// The steps of the buffer at hand.
+    pub fn steps(&self) -> &[StepDraft] {
+        self.buffers.get(self.current).map_or(&[], |buffer| &buffer.steps)
+    }
+
+    /// Adds a step to the buffer at hand.
+    pub fn push(&mut self, step: StepDraft) {
+        if let Some(buffer) = self.buffers.get_mut(self.current) {
+            buffer.steps.push(step);
+        }
+    }
+
+    /// Contents of all buffers, in the order of the buffers.
+    pub fn contents(&self) -> impl Iterator<Item = &ContentDraft> {
+        self.buffers.iter().flat_map(|buffer| &buffer.steps).filter_map(StepDraft::content)
+    }
+
+    /// Contents of the payload.
+    pub fn payload_contents(&self) -> impl Iterator<Item = &ContentDraft> {
+        self.buffers.iter().take(1).flat_map(|buffer| &buffer.steps).filter_map(StepDraft::content)
+    }
+
+    /// The last content of the buffer at hand.
+    fn last_content(&mut self) -> Option<&mut ContentDraft> {
+        let buffer = self.buffers.get_mut(self.current)?;
+        buffer.steps.iter_mut().rev().find_map(StepDraft::content_mut)
     }
 
     /// Whether there is such a check already.
