@@ -67,7 +67,7 @@ fn each_frame_meets_the_rules_of_its_generation() {
     for generation in [1, 0, 1, 2, 3] {
         engine.process(&frame, generation);
     }
-    let counters = *engine.counters();
+    let counters = engine.counters();
     assert_eq!((counters.received, counters.inspected, counters.alerts), (8, 6, 6));
     drop(engine);
     writer.finish();
@@ -101,7 +101,7 @@ fn a_tunnel_is_one_frame_and_many_packets() {
         udp(&[&[8, 0, 0, 0, 0, 0, level, 0], &*inside].concat())
     });
     engine.process(&frame(&data, 1), 0);
-    let counters = *engine.counters();
+    let counters = engine.counters();
     assert_eq!((counters.received, counters.inspected, counters.tunneled), (1, 1, 3));
     assert_eq!((counters.skipped_total(), counters.alerts), (0, 1));
     assert_eq!(engine.flow_counters().created, 4);
@@ -139,7 +139,7 @@ proptest! {
             };
             engine.process(&frame(&data, number as u64 + 1), *generation);
         }
-        let counters = *engine.counters();
+        let counters = engine.counters();
         prop_assert_eq!(counters.received, frames.len() as u64);
         prop_assert_eq!(counters.received, counters.inspected + counters.skipped_total());
         // A rule of addresses only matches each flow once each way, and packets without flow each time.

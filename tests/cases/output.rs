@@ -65,6 +65,7 @@ fn view(direction: FlowDirection, bytes: (u64, u64), start: u64) -> FlowView {
         bytes_to_server: bytes.0,
         bytes_to_client: bytes.1,
         start: Timestamp(start),
+        last: Timestamp(start),
     }
 }
 

@@ -100,7 +100,7 @@ fn both_rules_fire_where_they_should_and_nowhere_else() {
     let alerts = bench.alerts(&["x.pcap", "--rules", "test.rules"]);
     assert_eq!(
         brief(&alerts),
-        [(1_000_001, 4, 80), (1_000_001, 12, 80), (1_000_002, 20, 22), (1_000_001, 52, 80)]
+        [(1_000_001, 6, 80), (1_000_001, 14, 80), (1_000_002, 22, 22), (1_000_001, 54, 80)]
     );
     let [first, second, _, tagged] = &alerts[..] else { panic!() };
     assert_eq!(first["src_ip"], "10.0.0.9");
@@ -283,10 +283,10 @@ fn failures_have_their_codes() {
     assert_eq!(code(&eve, no_file), Some(73));
     let set = |what: &'static str| ["x.pcap", "--rules", "test.rules", "--set", what];
     assert_eq!(code(&set("flow.memcop=1"), "did you mean `flow.memcap`"), Some(78));
-    assert_eq!(code(&set("stream.midstream=yes"), "cannot be honoured"), Some(78));
+    assert_eq!(code(&set("stream.drop-invalid=yes"), "cannot be honoured"), Some(78));
     assert_eq!(code(&set("flow.memcap=plenty"), "it takes a size"), Some(78));
-    let lenient = [&set("stream.midstream=yes")[..], &["--lenient"]].concat();
-    assert_eq!(code(&lenient, "warning: `stream.midstream` cannot be honoured"), Some(0));
+    let lenient = [&set("stream.drop-invalid=yes")[..], &["--lenient"]].concat();
+    assert_eq!(code(&lenient, "warning: `stream.drop-invalid` cannot be honoured"), Some(0));
     let lenient = [&set("flow.memcap=plenty")[..], &["--lenient"]].concat();
     assert_eq!(code(&lenient, "it takes a size"), Some(78));
     assert_eq!(code(&[], "<FILE>"), Some(2));

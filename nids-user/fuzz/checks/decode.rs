@@ -35,7 +35,7 @@ pub fn check(data: &[u8]) {
         number: 1,
     };
     let limits = Limits { memcap: 10_000, ..Limits::default() };
-    let mut flows = FlowTable::new(&limits, 1, 0);
+    let mut flows = FlowTable::new(&limits, Default::default(), 1, 0);
     let tunnels = Tunnels::default();
     let mut packet = decode(&frame);
     for depth in 0.. {
@@ -69,8 +69,8 @@ fn check_packet(packet: &mut Packet<'_>, data: &[u8], flows: &mut FlowTable) {
     packet.embedded();
     packet.arp();
 
-    let first = flows.track(packet);
-    let second = flows.track(packet);
+    let first = flows.track(packet).map(|tracked| tracked.view);
+    let second = flows.track(packet).map(|tracked| tracked.view);
     assert_eq!(first.is_some(), second.is_some());
     let has_flow = !matches!(packet.transport, Transport::None);
     assert_eq!(first.is_some(), has_flow);

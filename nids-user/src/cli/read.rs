@@ -75,7 +75,8 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let end = inspect(&mut source, &mut engine);
     engine.skip(SkipReason::LinkType, source.skipped_link_type());
     let seconds = start.elapsed().as_secs_f64();
-    let counters = *engine.counters();
+    engine.shut_down();
+    let counters = engine.counters();
     let flows = engine.flow_counters();
     // The last sender: the writer ends when it has written what is queued.
     drop(engine);

@@ -1,6 +1,7 @@
 //! The table of settings: each key with what it does, or with what is missing for it.
 
 use super::{ChecksumChecks, SettingError, Settings, value};
+use crate::stream;
 use crate::suggest;
 
 /// What setting a key does.
@@ -14,6 +15,8 @@ enum Effect {
     },
     /// A variable of rules, called like the last part of the key.
     Variable,
+    /// How the hosts of some networks read what overlaps; the policy is the last part of the key.
+    HostPolicy,
     /// Its function is not there.
     Missing {
         /// Values that ask for what is done anyway.
@@ -23,14 +26,14 @@ enum Effect {
     },
 }
 
-use Effect::{Apply, Missing, Variable};
+use Effect::{Apply, HostPolicy, Missing, Variable};
 
 const YES_OR_NO: &str = "yes or no";
+const SIZE: &str = "a size such as 64mb";
 const SECONDS: &str = "a number of seconds";
 const ON: &[&str] = &["yes", "true", "on", "1"];
 const OFF: &[&str] = &["no", "false", "off", "0"];
 
-const NO_STREAM: &str = "TCP streams are not reassembled yet";
 const NO_DEFRAG: &str = "defragmentation has no such setting yet";
 const NO_APP_LAYER: &str = "application protocols are not parsed yet";
 const NO_DATASET: &str = "data sets are not there yet";
@@ -68,6 +71,19 @@ macro_rules! tunnel {
             expected: "any, a port, or up to four as in [4789, 8472]",
             put: |settings, text| {
                 settings.tunnels.$tunnel.ports = value::few_ports(text)?;
+                Some(())
+            },
+        }
+    };
+}
+
+/// Sets one thing of the stream engine.
+macro_rules! stream {
+    ($field:ident, $expected:expr, $read:expr) => {
+        Apply {
+            expected: $expected,
+            put: |settings, text| {
+                settings.stream.$field = $read(text)?;
                 Some(())
             },
         }
@@ -139,20 +155,61 @@ const KEYS: &[(&str, Effect)] = &[
     ("flow-timeouts.default.established", timeout!(other, established)),
     ("flow-timeouts.default.closed", timeout!(other, closed)),
     ("flow-timeouts.*.*", Missing { in_force: &[], reason: NO_EMERGENCY }),
-    ("mode", Missing { in_force: &["ids"], reason: NO_IPS }),
+    (
+        "mode",
+        Apply {
+            expected: "ids or ips",
+            put: |settings, text| {
+                settings.inline = match text {
+                    "ids" => false,
+                    "ips" => true,
+                    _ => return None,
+                };
+                Some(())
+            },
+        },
+    ),
     (
         "stream.inline",
-        Missing { in_force: &["no", "false", "off", "0", "auto"], reason: NO_STREAM },
+        Apply {
+            expected: "auto, yes or no",
+            put: |settings, text| {
+                settings.inline = text != "auto" && value::boolean(text)?;
+                Some(())
+            },
+        },
     ),
-    ("stream.midstream", Missing { in_force: OFF, reason: NO_STREAM }),
-    ("stream.midstream-policy", Missing { in_force: &["ignore"], reason: NO_STREAM }),
-    ("stream.async-oneside", Missing { in_force: OFF, reason: NO_STREAM }),
-    ("stream.memcap", Missing { in_force: &[], reason: NO_STREAM }),
+    ("stream.midstream", stream!(midstream, YES_OR_NO, value::boolean)),
+    ("stream.midstream-policy", Missing { in_force: &["ignore"], reason: NO_IPS }),
+    ("stream.async-oneside", stream!(async_oneside, YES_OR_NO, value::boolean)),
+    ("stream.liberal-timestamps", stream!(liberal_timestamps, YES_OR_NO, value::boolean)),
+    ("stream.memcap", stream!(session_memcap, SIZE, value::memory)),
     ("stream.drop-invalid", Missing { in_force: &[], reason: NO_IPS }),
-    ("stream.max-synack-queued", Missing { in_force: &[], reason: NO_STREAM }),
-    ("stream.bypass", Missing { in_force: OFF, reason: NO_STREAM }),
-    ("stream.reassembly.**", Missing { in_force: &[], reason: NO_STREAM }),
-    ("host-os-policy.**", Missing { in_force: &[], reason: NO_STREAM }),
+    ("stream.max-syn-queued", stream!(max_syn_queued, "a number up to 255", value::number)),
+    ("stream.max-synack-queued", stream!(max_synack_queued, "a number up to 255", value::number)),
+    ("stream.bypass", Missing { in_force: OFF, reason: "see flow.shunt" }),
+    ("stream.reassembly.memcap", stream!(reassembly_memcap, SIZE, value::memory)),
+    ("stream.reassembly.depth", stream!(depth, SIZE, value::memory)),
+    ("stream.reassembly.toserver-chunk-size", stream!(to_server_chunk, SIZE, value::memory)),
+    ("stream.reassembly.toclient-chunk-size", stream!(to_client_chunk, SIZE, value::memory)),
+    (
+        "stream.reassembly.randomize-chunk-size",
+        Missing { in_force: OFF, reason: "pieces always have the same size" },
+    ),
+    (
+        "stream.reassembly.check-overlap-different-data",
+        stream!(check_overlap, YES_OR_NO, value::boolean),
+    ),
+    (
+        "stream.reassembly.urgent.policy",
+        stream!(urgent, "oob, inline, drop or gap", stream::UrgentPolicy::from_name),
+    ),
+    (
+        "stream.reassembly.urgent.oob-limit-policy",
+        stream!(urgent_limit, "inline, drop or gap", stream::UrgentPolicy::from_name),
+    ),
+    ("stream.reassembly.**", Missing { in_force: &[], reason: "reassembly has no such setting" }),
+    ("host-os-policy.*", HostPolicy),
     (
         "defrag.memcap",
         Apply {
@@ -251,6 +308,7 @@ pub(super) fn apply(settings: &mut Settings, key: &str, value: &str) -> Result<(
                 .set(name, value)
                 .map_err(|reason| SettingError::Variable { key: key.to_owned(), reason })
         }
+        HostPolicy => settings.host_policy(key, value),
         Missing { in_force, .. }
             if in_force.iter().any(|word| word.eq_ignore_ascii_case(value)) =>
         {

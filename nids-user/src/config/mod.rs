@@ -14,6 +14,7 @@ use crate::decode::Tunnels;
 use crate::defrag;
 use crate::flow::Limits;
 use crate::rule::variables::Variables;
+use crate::stream;
 
 /// What a run is set to.
 #[derive(Clone, Debug)]
@@ -24,6 +25,10 @@ pub struct Settings {
     pub flow: Limits,
     /// `decoder.vxlan.*`, `decoder.geneve.*`, `decoder.teredo.*`.
     pub tunnels: Tunnels,
+    /// `stream.*` and `host-os-policy.*`; the caps are for all workers together.
+    pub stream: stream::Config,
+    /// `stream.inline`, or `mode=ips`: a capture file is inspected as Suricata does it inline.
+    pub inline: bool,
     /// `defrag.*`; `memcap` is for all workers together.
     pub defrag: defrag::Limits,
     /// `pcap-file.checksum-checks`.
@@ -38,6 +43,8 @@ impl Default for Settings {
             variables: Variables::default(),
             flow: Limits::default(),
             tunnels: Tunnels::default(),
+            stream: stream::Config { app_layer: false, ..stream::Config::default() },
+            inline: false,
             defrag: defrag::Limits::default(),
             pcap_checksums: ChecksumChecks::Auto,
             stream_checksums: true,
@@ -135,6 +142,32 @@ impl Settings {
         key::apply(self, key, value)
     }
 
+    /// `host-os-policy.NAME=[net, net]`: how the hosts of these networks read what overlaps.
+    fn host_policy(&mut self, key: &str, value: &str) -> Result<(), SettingError> {
+        let name = key.rsplit('.').next().unwrap_or(key);
+        let bad = |expected| SettingError::Value {
+            key: key.to_owned(),
+            value: value.to_owned(),
+            expected,
+        };
+        let systems = (stream::Policy::from_name(name), defrag::Policy::of_host(name));
+        let (Some(of_streams), Some(of_fragments)) = systems else {
+            return Err(SettingError::Unknown { key: key.to_owned(), suggestion: None });
+        };
+        let nets =
+            value::networks(value).ok_or(bad("networks, as in [10.0.0.0/8, 2001:db8::1]"))?;
+        for (address, length) in nets {
+            if !self.stream.hosts.insert(address, length, of_streams) {
+                return Err(bad("networks whose length fits their address"));
+            }
+            self.defrag.policies.retain(|(net, _)| *net != (address, length));
+            self.defrag.policies.push(((address, length), of_fragments));
+        }
+        // The longest prefix counts.
+        self.defrag.policies.sort_by_key(|((_, length), _)| std::cmp::Reverse(*length));
+        Ok(())
+    }
+
     /// Takes all of them, in order. With `lenient`, what [`SettingError::is_lenient`] lets by is only
     /// a warning.
     ///
@@ -206,15 +239,15 @@ mod tests {
             "`vlan.use-for-tracking` cannot be `perhaps`: it takes yes or no"
         );
         assert_eq!(
-            message("stream.midstream=yes"),
-            "`stream.midstream` cannot be honoured: TCP streams are not reassembled yet"
+            message("stream.drop-invalid=yes"),
+            "`stream.drop-invalid` cannot be honoured: this sensor watches and does not block"
         );
         let variable = message("vars.address-groups.HOME_NET=[10.0.0.0/8");
         assert!(
             variable.starts_with("`vars.address-groups.HOME_NET` cannot be set: "),
             "{variable}"
         );
-        assert!(set(&["stream.midstream=yes"]).unwrap_err().is_lenient());
+        assert!(set(&["stream.drop-invalid=yes"]).unwrap_err().is_lenient());
         assert!(!set(&["flow.memcap=lots"]).unwrap_err().is_lenient());
     }
 

@@ -1,5 +1,6 @@
 //! Values as Suricata's configuration writes them.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::decode::tunnel::UdpPorts;
@@ -41,6 +42,16 @@ pub(super) fn size(text: &str) -> Option<u64> {
     }
 }
 
+/// Bytes, as [`size`] has them.
+pub(super) fn memory<T: TryFrom<u64>>(text: &str) -> Option<T> {
+    T::try_from(size(text)?).ok()
+}
+
+/// A whole number.
+pub(super) fn number<T: std::str::FromStr>(text: &str) -> Option<T> {
+    text.parse().ok()
+}
+
 /// `any`, one port, or a list of up to four in brackets.
 pub(super) fn few_ports(text: &str) -> Option<UdpPorts> {
     if text.eq_ignore_ascii_case("any") {
@@ -49,6 +60,22 @@ pub(super) fn few_ports(text: &str) -> Option<UdpPorts> {
     let list = text.strip_prefix('[').and_then(|list| list.strip_suffix(']')).unwrap_or(text);
     let ports: Option<Box<[u16]>> = list.split(',').map(|port| port.trim().parse().ok()).collect();
     ports.filter(|ports| ports.len() <= 4).map(UdpPorts::These)
+}
+
+/// Addresses and prefixes, in brackets where there are several.
+pub(super) fn networks(text: &str) -> Option<Vec<(IpAddr, u8)>> {
+    let list = text.strip_prefix('[').and_then(|list| list.strip_suffix(']')).unwrap_or(text);
+    list.split(',')
+        .map(|net| {
+            let net = net.trim().trim_matches(['"', '\'']);
+            let (address, length) = match net.split_once('/') {
+                Some((address, length)) => (address, Some(length.parse().ok()?)),
+                None => (net, None),
+            };
+            let address: IpAddr = address.parse().ok()?;
+            Some((address, length.unwrap_or(if address.is_ipv4() { 32 } else { 128 })))
+        })
+        .collect()
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::event::{Event, Events};
 use super::{MAX_LAYERS, link, transport};
-use crate::capture::Frame;
+use crate::capture::{Direction, Frame, LinkType, Timestamp};
+use crate::flow::{Ends, FlowDirection};
 
 /// VLAN tags (TCI), outermost first. Suricata keeps three.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -412,4 +413,65 @@ impl<'a> Packet<'a> {
             target: (*target).into(),
         })
     }
+}
+
+/// The packet that stands for the end of a flow: nobody sent it, and there is nothing in it but the ends
+/// of the flow.
+pub fn of_flow_end(ends: &Ends, direction: FlowDirection, time: Timestamp) -> Packet<'static> {
+    let (from, to, source, destination) = match direction {
+        FlowDirection::ToServer => (ends.client, ends.server, ends.client_port, ends.server_port),
+        FlowDirection::ToClient => (ends.server, ends.client, ends.server_port, ends.client_port),
+    };
+    let frame = Frame {
+        time,
+        link: LinkType::RawIp,
+        data: &[],
+        wire_len: 0,
+        port: 0,
+        direction: Direction::default(),
+        vlan_offload: None,
+        number: 0,
+    };
+    let mut packet = Packet::new(&frame, &[]);
+    for tag in ends.vlan.into_iter().flatten() {
+        packet.vlan.push(tag);
+    }
+    packet.depth = ends.depth;
+    packet.ip = match (from, to) {
+        (IpAddr::V4(source), IpAddr::V4(destination)) => Some(Ip::V4(Ipv4 {
+            header: &[],
+            source,
+            destination,
+            ttl: 0,
+            protocol: ends.ip_proto,
+            id: 0,
+            tos: 0,
+            fragment_offset: 0,
+            more_fragments: false,
+            dont_fragment: false,
+            reserved: false,
+        })),
+        (IpAddr::V6(source), IpAddr::V6(destination)) => Some(Ip::V6(Ipv6 {
+            header: &[],
+            extensions: &[],
+            source,
+            destination,
+            hop_limit: 0,
+            protocol: ends.ip_proto,
+            traffic_class: 0,
+            fragment: None,
+        })),
+        _ => None,
+    };
+    packet.transport = Transport::Tcp(Tcp {
+        header: &[],
+        source,
+        destination,
+        seq: 0,
+        ack: 0,
+        flags: Tcp::ACK,
+        window: 0,
+        urgent: 0,
+    });
+    packet
 }

@@ -20,7 +20,7 @@ use hashbrown::HashMap;
 
 use crate::capture::Timestamp;
 use crate::decode::{Ip, Packet};
-use crate::rule::address::AddressSet;
+use crate::stream;
 
 pub use policy::Policy;
 
@@ -35,8 +35,8 @@ pub struct Limits {
     pub datagrams: usize,
     /// Nanoseconds from its first fragment until a datagram is given up (`defrag.timeout`).
     pub timeout: u64,
-    /// Policy by destination, first match; everything else is [`Policy::default`] (`host-os-policy`).
-    pub policies: Vec<(AddressSet, Policy)>,
+    /// Policy by network of the destination, first match; everything else is [`Policy::default`] (`host-os-policy`).
+    pub policies: Vec<((IpAddr, u8), Policy)>,
 }
 
 impl Default for Limits {
@@ -240,7 +240,7 @@ impl Defrag {
 
     fn policy(&self, destination: IpAddr) -> Policy {
         let mut policies = self.limits.policies.iter();
-        let found = policies.find(|(addresses, _)| addresses.contains(destination));
+        let found = policies.find(|((net, length), _)| stream::covers(*net, *length, destination));
         found.map_or(Policy::default(), |(_, policy)| *policy)
     }
 

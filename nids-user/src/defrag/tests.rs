@@ -51,7 +51,10 @@ fn push(defrag: &mut Defrag, data: &[u8], time: u64) -> (Option<Vec<u8>>, bool, 
 }
 
 fn with(policy: Policy) -> Defrag {
-    Defrag::new(Limits { policies: vec![(AddressSet::any(), policy)], ..Limits::default() })
+    Defrag::new(Limits {
+        policies: vec![((IpAddr::from([0, 0, 0, 0]), 0), policy)],
+        ..Limits::default()
+    })
 }
 
 /// Novak's sequence: overlaps of every kind, each fragment filled with its letter.

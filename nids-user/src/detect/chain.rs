@@ -37,8 +37,8 @@ pub enum Verdict {
 /// A buffer, and its lower-case copy once something asks for it.
 pub struct Input<'a> {
     raw: &'a [u8],
-    /// Where places that are absolute count from.
-    base: usize,
+    /// Where places that are absolute count from; negative: before the first byte.
+    base: i64,
     /// Bytes that were inspected before: a match must reach behind them.
     seen: usize,
     folded: &'a mut Vec<u8>,
@@ -52,7 +52,7 @@ impl<'a> Input<'a> {
     }
     /// As a part of a stream: absolute places count from `base`, and the first `seen` bytes were inspected
     /// before.
-    pub fn of_stream(self, base: usize, seen: usize) -> Self {
+    pub fn of_stream(self, base: i64, seen: usize) -> Self {
         Self { base, seen, ..self }
     }
     /// Whether there is nothing in it.
@@ -79,6 +79,10 @@ impl<'a> Input<'a> {
 #[derive(Debug)]
 pub struct Scratch {
     budget: u32,
+    /// Where the last run that matched ended.
+    end: usize,
+    /// Where a run must end behind.
+    reach: usize,
     /// Inspection, step and place that have failed, each in the slot of its hash.
     failed: Box<[(u32, u32, u32)]>,
     inspection: u32,
@@ -86,7 +90,7 @@ pub struct Scratch {
 
 impl Default for Scratch {
     fn default() -> Self {
-        Self { budget: 0, failed: vec![(0, 0, 0); MEMORY].into(), inspection: 0 }
+        Self { budget: 0, end: 0, reach: 0, failed: vec![(0, 0, 0); MEMORY].into(), inspection: 0 }
     }
 }
 
@@ -157,15 +161,30 @@ impl Chain {
     /// Whether there are hits in `input` that fit.
     pub fn matches(&self, input: &mut Input<'_>, scratch: &mut Scratch) -> Verdict {
         scratch.budget = BUDGET;
+        scratch.reach = 0;
+        let mut furthest = 0;
         for run in &self.runs {
             scratch.start_run();
             match search(run, 0, 0, input, scratch) {
-                Search::Match => {}
+                Search::Match => furthest = furthest.max(scratch.end),
                 Search::NoMatch | Search::Hopeless => return Verdict::NoMatch,
                 Search::GivenUp => return Verdict::GivenUp,
             }
         }
-        Verdict::Match
+        if input.seen == 0 || furthest > input.seen {
+            return Verdict::Match;
+        }
+        // What was inspected before must not match again: some run has to reach into the new bytes.
+        scratch.reach = input.seen;
+        for run in &self.runs {
+            scratch.start_run();
+            match search(run, 0, 0, input, scratch) {
+                Search::Match => return Verdict::Match,
+                Search::NoMatch | Search::Hopeless => {}
+                Search::GivenUp => return Verdict::GivenUp,
+            }
+        }
+        Verdict::NoMatch
     }
 }
 
@@ -186,12 +205,16 @@ fn search(
     input: &mut Input<'_>,
     scratch: &mut Scratch,
 ) -> Search {
-    let Some(content) = run.get(step) else { return Search::Match };
+    let Some(content) = run.get(step) else {
+        scratch.end = from;
+        let reaches = scratch.reach == 0 || from > scratch.reach;
+        return if reaches { Search::Match } else { Search::NoMatch };
+    };
     let remembering = scratch.budget < REMEMBER_AFTER;
     if remembering && scratch.has_failed(step, from) {
         return Search::NoMatch;
     }
-    let mut window = content.window(from, input.raw.len());
+    let mut window = content.window(from, input);
     if content.negated {
         if !scratch.spend(window.len()) {
             return Search::GivenUp;
@@ -231,6 +254,8 @@ struct Content {
     nocase: bool,
     negated: bool,
     relative: bool,
+    /// Its place counts from the start of the buffer.
+    placed: bool,
     /// Start of the window: from the start of the buffer, or from the end of the last hit.
     distance: i32,
     /// Length of the window, counted from `distance`.
@@ -254,6 +279,7 @@ impl Content {
             nocase: draft.nocase,
             negated: draft.negated,
             relative: draft.is_relative(),
+            placed: draft.counts_from_start(),
             distance: draft.distance.or(draft.offset.map(i32::from)).unwrap_or(0),
             within,
             at_end: draft.endswith,
@@ -265,8 +291,13 @@ impl Content {
     }
 
     /// Where the content must lie as a whole; empty where it cannot.
-    fn window(&self, from: usize, length: usize) -> Range<usize> {
-        let base = if self.relative { from as i64 } else { 0 };
+    fn window(&self, from: usize, input: &Input<'_>) -> Range<usize> {
+        let length = input.raw.len();
+        let base = match (self.relative, self.placed) {
+            (true, _) => from as i64,
+            (false, true) => input.base,
+            (false, false) => 0,
+        };
         let start = base + i64::from(self.distance);
         let end = match self.within {
             Some(within) => (start + i64::from(within)).min(length as i64),

@@ -40,12 +40,13 @@ pub struct InspectorCounters {
 /// A piece of a stream that is to be inspected.
 #[derive(Clone, Copy, Debug)]
 pub struct Piece<'a> {
-    /// The new bytes, and before them those of the same unit that were inspected already.
+    /// The new bytes, and before them as many as contents may reach back to.
     pub bytes: &'a [u8],
-    /// How many those are.
+    /// How many those are: they were inspected before.
     pub seen: usize,
-    /// Bytes of the unit before. Contents may begin there where a fast pattern does.
-    pub before: &'a [u8],
+    /// Where the message begins that the new bytes are of: contents with an absolute place count from
+    /// there. Negative: it begins before `bytes`.
+    pub base: i64,
 }
 
 /// Scratch space of one worker. Nothing is allocated once it has grown to its rulesets.
@@ -54,8 +55,6 @@ pub struct Inspector {
     groups: [Option<GroupId>; 3],
     folded: Vec<u8>,
     folded_header: Vec<u8>,
-    /// A piece with what lies before it.
-    joined: Vec<u8>,
     hits: Hits,
     candidates: Vec<u32>,
     /// Signatures whose contents were found in the stream.
@@ -124,55 +123,13 @@ impl Inspector {
             }
             self.candidates.extend_from_slice(&group.always_in_stream);
         }
-        self.try_candidates(ruleset, subject, piece.bytes, 0, piece.seen);
-        self.crossing(ruleset, subject, piece);
-    }
-
-    /// Fast patterns that span the begin of the unit: the rest of their rules' contents may then be before
-    /// it too.
-    fn crossing(&mut self, ruleset: &Ruleset, subject: &Subject<'_>, piece: &Piece<'_>) {
-        if piece.before.is_empty() {
-            return;
-        }
-        let mut joined = std::mem::take(&mut self.joined);
-        for group in ruleset.groups.these(self.groups) {
-            for (scanned, prefilter) in &group.prefilters {
-                let reach = prefilter.longest().saturating_sub(1);
-                if *scanned != Scanned::Stream || piece.seen >= reach {
-                    continue;
-                }
-                let from = piece.before.len().saturating_sub(reach);
-                joined.clear();
-                joined.extend_from_slice(piece.before.get(from..).unwrap_or_default());
-                joined.extend_from_slice(piece.bytes.get(..reach).unwrap_or(piece.bytes));
-                let mut input = Input::new(&joined, &mut self.folded);
-                prefilter.scan(&mut input, &mut self.hits, &mut self.candidates);
-            }
-        }
-        if !self.candidates.is_empty() {
-            let base = piece.before.len();
-            joined.clear();
-            joined.extend_from_slice(piece.before);
-            joined.extend_from_slice(piece.bytes);
-            self.try_candidates(ruleset, subject, &joined, base, base + piece.seen);
-        }
-        self.joined = joined;
-    }
-
-    /// Tries the candidates on these bytes; the contents of those that fit are in the stream.
-    fn try_candidates(
-        &mut self,
-        ruleset: &Ruleset,
-        subject: &Subject<'_>,
-        bytes: &[u8],
-        base: usize,
-        seen: usize,
-    ) {
         if self.candidates.is_empty() {
             return;
         }
+        self.candidates.sort_unstable();
+        self.candidates.dedup();
         self.counters.candidates += self.candidates.len() as u64;
-        let mut input = Input::new(bytes, &mut self.folded).of_stream(base, seen);
+        let mut input = Input::new(piece.bytes, &mut self.folded).of_stream(piece.base, piece.seen);
         for index in self.candidates.drain(..) {
             let Some(signature) = ruleset.signatures.get(index as usize) else { continue };
             let Some(chain) = &signature.payload else { continue };
@@ -189,16 +146,16 @@ impl Inspector {
 
     /// Tells `found` of each rule that matches the packet or the pieces of its stream, in the order of
     /// action (drop, reject, alert), priority and sid, and whether it was the stream. Where a pass rule
-    /// matches, nothing is told.
+    /// matches, nothing is told. Returns whether a pass rule lets the whole flow by.
     pub fn finish(
         &mut self,
         ruleset: &Ruleset,
         subject: &Subject<'_>,
         found: &mut impl FnMut(&Arc<RuleInfo>, bool),
-    ) {
+    ) -> bool {
         let packet = subject.packet;
         if packet.ip.is_none() {
-            return;
+            return false;
         }
         let subject = &match has_flow(subject) {
             true => *subject,
@@ -208,7 +165,8 @@ impl Inspector {
         let bytes = payload(packet);
         self.candidates.clear();
         self.candidates.extend_from_slice(&self.streamed);
-        for group in ruleset.groups.these(self.groups) {
+        let groups = if subject.stream.ending { [None; 3] } else { self.groups };
+        for group in ruleset.groups.these(groups) {
             for (scanned, prefilter) in &group.prefilters {
                 let mut room = [0; 16];
                 let bytes = match scanned {
@@ -224,7 +182,7 @@ impl Inspector {
             self.candidates.extend_from_slice(&group.always);
         }
         if self.candidates.is_empty() {
-            return;
+            return false;
         }
         // Signatures are numbered in the order in which they are told.
         self.candidates.sort_unstable();
@@ -263,7 +221,7 @@ impl Inspector {
             let Some(signature) = ruleset.signatures.get(*index as usize) else { continue };
             if signature.passes() {
                 self.counters.passed += 1;
-                return;
+                return signature.once || self.streamed.contains(index);
             }
             if signature.silent {
                 continue;
@@ -276,6 +234,7 @@ impl Inspector {
             self.counters.matches += 1;
             found(&signature.info, self.streamed.contains(index));
         }
+        false
     }
 
     /// Inspects a packet that has no stream.

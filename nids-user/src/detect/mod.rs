@@ -33,10 +33,10 @@ pub mod subject;
 mod tests;
 
 pub use compile::{Compiled, Environment, compile};
-pub use inspector::{Inspector, InspectorCounters};
+pub use inspector::{Inspector, InspectorCounters, Piece};
 
 use crate::decode::{Packet, Transport};
-use group::{Group, Groups};
+use group::{Group, Groups, Scanned};
 use signature::Signature;
 
 /// Rules ready to inspect packets.
@@ -47,6 +47,7 @@ pub struct Ruleset {
     groups: Groups,
     /// Most patterns any group has.
     most_patterns: usize,
+    reach: usize,
     rules: usize,
 }
 
@@ -56,9 +57,14 @@ impl Ruleset {
         let patterns =
             |group: &Group| group.prefilters.iter().map(|(_, filter)| filter.patterns()).max();
         let most_patterns = groups.iter().filter_map(patterns).max().unwrap_or(0);
+        let longest = |group: &Group| {
+            let of_streams = group.prefilters.iter().filter(|(at, _)| *at == Scanned::Stream);
+            of_streams.map(|(_, filter)| filter.longest()).max()
+        };
+        let reach = groups.iter().filter_map(longest).max().unwrap_or(0).saturating_sub(1);
         let mut seen = std::collections::HashSet::new();
         let rules = signatures.iter().filter(|s| seen.insert((s.info.gid, s.info.sid))).count();
-        Self { signatures: signatures.into(), groups, most_patterns, rules }
+        Self { signatures: signatures.into(), groups, most_patterns, reach, rules }
     }
     /// Number of rules.
     pub fn len(&self) -> usize {
@@ -67,6 +73,10 @@ impl Ruleset {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.rules == 0
+    }
+    /// Bytes before a piece of a stream that a fast pattern of this piece may begin in.
+    pub fn reach(&self) -> usize {
+        self.reach
     }
     /// The signatures, in the order in which matches are told. A `<>` rule has two.
     pub fn signatures(&self) -> &[Signature] {

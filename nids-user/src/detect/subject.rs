@@ -22,6 +22,8 @@ pub struct StreamFacts {
     pub events: stream::Events,
     /// The payload is part of the stream: rules on the stream see it there and not in the packet.
     pub in_stream: bool,
+    /// The flow is over, and nobody sent the packet: only what is left of the stream is inspected.
+    pub ending: bool,
     /// How far both directions have come: to the server, to the client. Only where there is a session.
     pub progress: Option<[Progress; 2]>,
 }

@@ -288,6 +288,7 @@ fn view(direction: FlowDirection, established: bool, packets: u64) -> FlowView {
         bytes_to_server: 0,
         bytes_to_client: 0,
         start: Timestamp(0),
+        last: Timestamp(0),
     }
 }
 
@@ -432,9 +433,9 @@ fn refuses_with_place_and_reason() {
             Conflict,
         ),
         (
-            r#"alert tcp any any -> any any (flow:only_stream; sid:1;)"#,
-            "only_stream",
-            UnsupportedKeyword,
+            r#"alert tcp any any -> any any (flow:only_stream,no_stream; sid:1;)"#,
+            "no_stream",
+            Conflict,
         ),
         (r#"alert tcp any any -> any any (flow:sideways; sid:1;)"#, "sideways", BadValue),
         (r#"alert tcp any any -> any any (ip_proto:6; sid:1;)"#, "ip_proto", Conflict),

@@ -1,13 +1,33 @@
 //! What makes packets belong together: both directions of a flow give the same [`Key`].
 
 use std::hash::BuildHasher;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::decode::{Icmp, Ip, Packet, Transport};
 
 /// Addresses, ports, protocol, VLAN ids and tunnels around it, the smaller end first. Packed into words, so that a
 /// comparison is six of them and nothing in it is padding.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Key([u64; 6]);
+
+/// Both ends of a flow, as its key has them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ends {
+    /// Address of the client.
+    pub client: IpAddr,
+    /// Its port; the type of ICMP.
+    pub client_port: u16,
+    /// Address of the server.
+    pub server: IpAddr,
+    /// Its port.
+    pub server_port: u16,
+    /// IP protocol number.
+    pub ip_proto: u8,
+    /// VLAN tags, those without the tag 0.
+    pub vlan: [Option<u16>; 3],
+    /// Tunnels around it.
+    pub depth: u8,
+}
 
 /// A key, and at which of its ends the packet started.
 pub struct Oriented {
@@ -77,6 +97,31 @@ impl PartialEq for Key {
 }
 
 impl Key {
+    /// What it was made from. `client_second`: the client is the second end.
+    pub fn ends(&self, client_second: bool) -> Ends {
+        let [a, b, c, d, ports, around] = self.0;
+        let version = ports as u8;
+        let address = |high: u64, low: u64| match version {
+            4 => IpAddr::V4(Ipv4Addr::from(low as u32)),
+            _ => IpAddr::V6(Ipv6Addr::from(u128::from(high) << 64 | u128::from(low))),
+        };
+        let first = (address(a, b), (ports >> 48) as u16);
+        let second = (address(c, d), (ports >> 32) as u16);
+        let (client, server) = if client_second { (second, first) } else { (first, second) };
+        let tag = |shift: u32| {
+            let tag = (around >> shift) as u16;
+            (tag & 0x8000 != 0).then_some(tag & 0x0fff)
+        };
+        Ends {
+            client: client.0,
+            client_port: client.1,
+            server: server.0,
+            server_port: server.1,
+            ip_proto: (ports >> 8) as u8,
+            vlan: [tag(32), tag(16), tag(0)],
+            depth: (around >> 48) as u8,
+        }
+    }
     /// Hash under a secret: who does not know it cannot aim at one chain.
     #[inline]
     pub fn hash(&self, secret: &impl BuildHasher) -> u64 {

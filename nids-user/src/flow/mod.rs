@@ -1,18 +1,19 @@
 //! Flows: which packets belong together, and who spoke first.
 //!
-//! One table a worker, bounded, with a keyed hash. Leaves sequence numbers and reassembly to `stream`
-//! (not there yet: content is matched packet by packet), and fragments to `defrag` (not there yet: a
-//! fragment has no flow).
+//! One table a worker, bounded, with a keyed hash. A TCP flow holds its session; what a segment does to it
+//! is left to `stream`. Fragments have no flow: what `defrag` makes of them has.
 #![deny(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
+mod entry;
 mod key;
 mod table;
-mod tcp;
 #[cfg(test)]
 mod tests;
 mod wheel;
 
-pub use table::FlowTable;
+pub use entry::{End, Flow, Kind, Messages, Stage};
+pub use key::Ends;
+pub use table::{FlowTable, Tracked};
 
 use std::time::Duration;
 
@@ -23,6 +24,16 @@ pub enum FlowDirection {
     ToServer,
     /// From the other side.
     ToClient,
+}
+
+impl FlowDirection {
+    /// The other one.
+    pub fn reversed(self) -> Self {
+        match self {
+            Self::ToServer => Self::ToClient,
+            Self::ToClient => Self::ToServer,
+        }
+    }
 }
 
 /// What detection and output may know of the flow of one packet.
@@ -44,6 +55,8 @@ pub struct FlowView {
     pub bytes_to_client: u64,
     /// Time of the first packet.
     pub start: crate::capture::Timestamp,
+    /// Time of this packet.
+    pub last: crate::capture::Timestamp,
 }
 
 /// Bounds of one table.
@@ -75,6 +88,8 @@ pub struct Timeouts {
     pub icmp: StateTimeouts,
     /// Other protocols.
     pub other: StateTimeouts,
+    /// The same when the table runs full; Suricata's `emergency-*`.
+    pub emergency: Option<Box<Timeouts>>,
 }
 
 /// Timeouts by the state of a flow.
@@ -101,11 +116,18 @@ impl Default for Timeouts {
             udp: seconds(30, 300, 0),
             icmp: seconds(30, 300, 0),
             other: seconds(30, 300, 0),
+            emergency: Some(Box::new(Self {
+                tcp: seconds(10, 100, 20),
+                udp: seconds(10, 100, 0),
+                icmp: seconds(10, 100, 0),
+                other: seconds(10, 100, 0),
+                emergency: None,
+            })),
         }
     }
 }
 
-/// What happened to the flows of a table. created = active + timed out + evicted + reused.
+/// What happened to the flows of a table. created = active + timed out + evicted + reused + shut down.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FlowCounters {
     /// Flows that began.
@@ -126,6 +148,10 @@ pub struct FlowCounters {
     pub evicted_closed: u64,
     /// A new connection began on the same addresses and ports.
     pub reused: u64,
+    /// Still there when the capture ended.
+    pub shut_down: u64,
+    /// Times that the table ran full, so that the emergency timeouts held.
+    pub emergencies: u64,
     /// Packets without flow: no IP, a fragment, or a transport header that cannot be read.
     pub untracked: u64,
     /// Packets without flow, as the memory cap leaves room for none.

@@ -1,18 +1,23 @@
 //! The flow table: slab, hash chains and timer wheel.
 //!
 //! All memory is reserved at the start (address space; pages are used as flows come) and nothing is
-//! allocated on the way. A flow takes [`BYTES_PER_FLOW`]. When the table is full, the flow whose time
-//! runs out first makes room: a flood of half-open connections displaces itself, as its time is a tenth
-//! of an established flow's.
+//! allocated on the way. A flow takes [`BYTES_PER_FLOW`]; sessions have a cap of their own. When the table
+//! is full, the flow whose time runs out first makes room: a flood of half-open connections displaces
+//! itself, as its time is a tenth of an established flow's. From then on until three tenths are free again
+//! the shorter timeouts of an emergency hold (Suricata's `flow.emergency-recovery`).
+//!
+//! A flow that ended still may have data that nobody has seen, and wants to be logged: it waits for
+//! [`FlowTable::take_ended`].
 
 use foldhash::quality::FixedState;
 
+use super::entry::{End, Flow, Kind, Messages, Stage};
 use super::key::{Key, Oriented};
-use super::tcp::{Connection, Phase};
 use super::wheel::Wheel;
-use super::{FlowCounters, FlowDirection, FlowView, Limits, StateTimeouts, Timeouts};
+use super::{FlowCounters, FlowDirection, FlowView, Limits, Timeouts};
 use crate::capture::Timestamp;
-use crate::decode::{Event, Packet, Transport};
+use crate::decode::{Event, Packet};
+use crate::stream::{self, StreamContext, Verdict};
 
 /// End of a chain.
 const NONE: u32 = u32::MAX;
@@ -25,74 +30,6 @@ const EXPIRE_BUDGET: usize = 32;
 const EVICT_BUDGET: usize = 4096;
 const NANOSECONDS: u64 = 1_000_000_000;
 
-/// What is known of one flow.
-#[derive(Clone, Copy)]
-struct Flow {
-    key: Key,
-    /// Next in the hash chain, or in the list of free entries.
-    next: u32,
-    bucket: u32,
-    /// Time of the last packet.
-    last: Timestamp,
-    start: Timestamp,
-    id: u64,
-    packets: [u64; 2],
-    bytes: [u64; 2],
-    state: State,
-    /// The client is the second end of the key.
-    client_second: bool,
-}
-
-// Two cache lines.
-const _: () = assert!(size_of::<Flow>() == 128);
-
-/// What a flow remembers by protocol.
-#[derive(Clone, Copy)]
-enum State {
-    Tcp(Connection),
-    Udp,
-    Icmp,
-    Other,
-}
-
-/// How far a flow has come.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    New,
-    Established,
-    Closed,
-}
-
-impl Flow {
-    fn stage(&self) -> Stage {
-        match &self.state {
-            State::Tcp(connection) => match connection.phase {
-                Phase::Closed => Stage::Closed,
-                Phase::Open => Stage::Established,
-                Phase::SynSent | Phase::SynReceived | Phase::Midstream => Stage::New,
-            },
-            _ if self.packets.contains(&0) => Stage::New,
-            _ => Stage::Established,
-        }
-    }
-
-    /// When its time runs out, in nanoseconds.
-    fn deadline(&self, timeouts: &Timeouts) -> u64 {
-        let of_protocol: &StateTimeouts = match self.state {
-            State::Tcp(_) => &timeouts.tcp,
-            State::Udp => &timeouts.udp,
-            State::Icmp => &timeouts.icmp,
-            State::Other => &timeouts.other,
-        };
-        let timeout = match self.stage() {
-            Stage::New => of_protocol.new,
-            Stage::Established => of_protocol.established,
-            Stage::Closed => of_protocol.closed,
-        };
-        self.last.0.saturating_add(u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX))
-    }
-}
-
 /// The flows of one worker.
 pub struct FlowTable {
     flows: Vec<Flow>,
@@ -101,17 +38,32 @@ pub struct FlowTable {
     buckets: Vec<u32>,
     wheel: Wheel,
     timeouts: Timeouts,
+    emergency: bool,
     use_vlan: bool,
     hasher: FixedState,
     ids: Ids,
     now: Timestamp,
+    streams: StreamContext,
+    /// Flows that ended and were not taken yet.
+    ended: Vec<(Flow, End)>,
     counters: FlowCounters,
+}
+
+/// A packet's flow.
+#[derive(Clone, Copy, Debug)]
+pub struct Tracked {
+    /// For [`FlowTable::flow`], until the next packet.
+    pub index: u32,
+    /// What detection may know of it.
+    pub view: FlowView,
+    /// What the packet was to the flow's session.
+    pub verdict: Verdict,
 }
 
 impl FlowTable {
     /// An empty table of the worker with this number. `secret` seeds the hash and the flow ids: from the
     /// OS for live traffic; a constant for files, so that ids are the same each time.
-    pub fn new(limits: &Limits, secret: u64, worker: u8) -> Self {
+    pub fn new(limits: &Limits, streams: stream::Config, secret: u64, worker: u8) -> Self {
         let capacity = usize::try_from(limits.memcap).unwrap_or(usize::MAX) / BYTES_PER_FLOW;
         let capacity = capacity.min(NONE as usize - 1);
         // The largest power of two that is not above: chains of one or two flows when full.
@@ -124,10 +76,13 @@ impl FlowTable {
             buckets: vec![0; buckets],
             wheel: Wheel::new(capacity),
             timeouts: limits.timeouts.clone(),
+            emergency: false,
             use_vlan: limits.use_vlan,
             hasher: FixedState::with_seed(secret),
             ids: Ids::new(secret, worker),
             now: Timestamp(0),
+            streams: StreamContext::new(streams),
+            ended: Vec::new(),
             counters: FlowCounters::default(),
         }
     }
@@ -142,11 +97,36 @@ impl FlowTable {
         self.counters
     }
 
+    /// What happened to streams.
+    pub fn stream_counters(&self) -> &stream::Counters {
+        self.streams.counters()
+    }
+
+    /// Bytes that sessions and their data take.
+    pub fn stream_memory(&self) -> usize {
+        self.streams.session_memory() + self.streams.reassembly_memory()
+    }
+
+    /// The flow that was [`Tracked`], and what its session needs.
+    pub fn flow(&mut self, index: u32) -> Option<(&mut Flow, &mut StreamContext)> {
+        Some((self.flows.get_mut(index as usize)?, &mut self.streams))
+    }
+
+    /// A flow that ended. Its session still has to be finished and closed.
+    pub fn take_ended(&mut self) -> Option<(Flow, End)> {
+        self.ended.pop()
+    }
+
+    /// What sessions need, for a flow that ended.
+    pub fn streams(&mut self) -> &mut StreamContext {
+        &mut self.streams
+    }
+
     /// Finds or begins the flow of this packet and takes the packet into account. `None`, counted: it
     /// has no IP or no readable transport, or the table has no room at all.
     ///
     /// A TCP segment with a bad checksum is counted but does not change the state, as no host takes it.
-    pub fn track(&mut self, packet: &Packet<'_>) -> Option<FlowView> {
+    pub fn track(&mut self, packet: &Packet<'_>) -> Option<Tracked> {
         self.expire(packet.frame.time, EXPIRE_BUDGET);
         let Some(Oriented { key, from_second }) = Oriented::of(packet, self.use_vlan) else {
             self.counters.untracked += 1;
@@ -155,7 +135,7 @@ impl FlowTable {
         let hash = key.hash(&self.hasher);
         let bucket = (hash as usize & (self.buckets.len() - 1)) as u32;
         let index = match self.find(bucket, &key) {
-            Some(index) => match self.over(index, packet) {
+            Some(index) => match self.over(index, packet, from_second) {
                 None => index,
                 Some(end) => {
                     self.remove(index, end);
@@ -164,57 +144,50 @@ impl FlowTable {
             },
             None => self.begin(key, bucket, from_second, packet)?,
         };
-
         let now = self.now;
         let flow = self.flows.get_mut(index as usize)?;
-        let direction = match from_second == flow.client_second {
+        let stage = flow.stage();
+        flow.last = now;
+        let mut direction = match from_second == flow.client_second {
             true => FlowDirection::ToServer,
             false => FlowDirection::ToClient,
         };
-        let [packets_to_server, packets_to_client] = &mut flow.packets;
-        let [bytes_to_server, bytes_to_client] = &mut flow.bytes;
-        let length = u64::from(packet.length);
-        match direction {
-            FlowDirection::ToServer => {
-                *packets_to_server += 1;
-                *bytes_to_server += length;
-            }
-            FlowDirection::ToClient => {
-                *packets_to_client += 1;
-                *bytes_to_client += length;
-            }
+        let verdict =
+            self.streams.segment(&mut flow.session, packet, direction, !bad_checksum(packet));
+        if verdict.swapped {
+            flow.client_second = !flow.client_second;
+            flow.packets.reverse();
+            flow.bytes.reverse();
+            direction = direction.reversed();
         }
-        let both_ways = *packets_to_server > 0 && *packets_to_client > 0;
-        let first_of_its_way = (*packets_to_server).min(*packets_to_client) == 1;
-        let (established, new_stage) = match (&mut flow.state, &packet.transport) {
-            (State::Tcp(connection), Transport::Tcp(header)) => {
-                if bad_checksum(packet) {
-                    (connection.is_established_for(packet.payload.len()), false)
-                } else {
-                    let before = connection.phase;
-                    let established = connection.update(direction, header, packet.payload.len());
-                    (established, connection.phase != before)
-                }
-            }
-            _ => (both_ways, both_ways && first_of_its_way),
+        let ([to_server, to_client], [bytes_to_server, bytes_to_client]) =
+            (&mut flow.packets, &mut flow.bytes);
+        let (packets, bytes) = match direction {
+            FlowDirection::ToServer => (to_server, bytes_to_server),
+            FlowDirection::ToClient => (to_client, bytes_to_client),
         };
-        flow.last = now;
-        let view = FlowView {
-            id: flow.id,
-            direction,
-            established,
-            packets_to_server: *packets_to_server,
-            packets_to_client: *packets_to_client,
-            bytes_to_server: *bytes_to_server,
-            bytes_to_client: *bytes_to_client,
-            start: flow.start,
+        *packets += 1;
+        *bytes += u64::from(packet.length);
+        let established = match flow.kind {
+            Kind::Tcp => verdict.established,
+            _ => !flow.packets.contains(&0),
         };
-        if new_stage {
+        let view = flow.view(direction, established);
+        if flow.stage() != stage {
             // Sooner: the wheel would look too late. Later: it should not stand among those that are
             // thrown out first.
             self.reschedule(index);
         }
-        Some(view)
+        Some(Tracked { index, view, verdict })
+    }
+
+    /// Ends all flows: the capture is over. Take them a batch at a time; false: none is left.
+    pub fn shut_down(&mut self, batch: usize) -> bool {
+        for _ in 0..batch {
+            let Some((index, _)) = self.wheel.earliest() else { return false };
+            self.remove(index, End::Shutdown);
+        }
+        true
     }
 
     /// Ends flows whose time has run out by `now`; not all where there are very many: it looks at
@@ -224,7 +197,7 @@ impl FlowTable {
         for _ in 0..budget {
             let Some(index) = self.wheel.due(self.now.0 / NANOSECONDS) else { return };
             let Some(flow) = self.flows.get(index as usize) else { return };
-            if flow.deadline(&self.timeouts) <= self.now.0 {
+            if flow.deadline(self.timeouts()) <= self.now.0 {
                 self.remove(index, End::TimedOut);
             } else {
                 self.reschedule(index);
@@ -244,18 +217,25 @@ impl FlowTable {
     }
 
     /// Why this packet belongs to another flow than the one found, if it does.
-    fn over(&self, index: u32, packet: &Packet<'_>) -> Option<End> {
+    fn over(&self, index: u32, packet: &Packet<'_>, from_second: bool) -> Option<End> {
         let flow = self.flows.get(index as usize)?;
-        if flow.deadline(&self.timeouts) <= self.now.0 {
+        if flow.deadline(self.timeouts()) <= self.now.0 {
             return Some(End::TimedOut);
         }
-        match (&flow.state, &packet.transport) {
-            (State::Tcp(connection), Transport::Tcp(header))
-                if connection.is_reused_by(header) && !bad_checksum(packet) =>
-            {
-                Some(End::Reused)
-            }
-            _ => None,
+        let direction = match from_second == flow.client_second {
+            true => FlowDirection::ToServer,
+            false => FlowDirection::ToClient,
+        };
+        let session = flow.session.as_ref()?;
+        (session.is_succeeded_by(&self.streams, packet, direction) && !bad_checksum(packet))
+            .then_some(End::Reused)
+    }
+
+    /// The timeouts in force.
+    fn timeouts(&self) -> &Timeouts {
+        match &self.timeouts.emergency {
+            Some(shorter) if self.emergency => shorter,
+            _ => &self.timeouts,
         }
     }
 
@@ -266,17 +246,6 @@ impl FlowTable {
         from_second: bool,
         packet: &Packet<'_>,
     ) -> Option<u32> {
-        let (state, from_server) = match &packet.transport {
-            Transport::Tcp(header) => {
-                let (connection, from_server) = Connection::first(header);
-                (State::Tcp(connection), from_server)
-            }
-            Transport::Udp(_) => (State::Udp, false),
-            Transport::Icmpv4(_) | Transport::Icmpv6(_) => (State::Icmp, false),
-            Transport::Sctp(_) | Transport::Esp(_) | Transport::Other | Transport::None => {
-                (State::Other, false)
-            }
-        };
         let index = self.entry()?;
         let head = self.buckets.get_mut(bucket as usize)?;
         let flow = Flow {
@@ -288,11 +257,15 @@ impl FlowTable {
             id: self.ids.next(),
             packets: [0; 2],
             bytes: [0; 2],
-            state,
-            client_second: from_second != from_server,
+            session: None,
+            messages: Messages::default(),
+            kind: Kind::of(packet),
+            passed: false,
+            alerted: false,
+            client_second: from_second,
         };
         *head = index + 1;
-        let deadline = flow.deadline(&self.timeouts);
+        let deadline = flow.deadline(self.timeouts());
         match self.flows.get_mut(index as usize) {
             Some(slot) => *slot = flow,
             None => self.flows.push(flow),
@@ -308,6 +281,10 @@ impl FlowTable {
         if self.free == NONE {
             if self.flows.len() < self.capacity {
                 return Some(self.flows.len() as u32);
+            }
+            if !self.emergency {
+                self.emergency = true;
+                self.counters.emergencies += 1;
             }
             self.evict();
         }
@@ -329,7 +306,7 @@ impl FlowTable {
         for attempt in 1..=EVICT_BUDGET {
             let Some((index, second)) = self.wheel.earliest() else { return };
             let Some(flow) = self.flows.get(index as usize) else { return };
-            if attempt < EVICT_BUDGET && second_after(flow.deadline(&self.timeouts)) > second {
+            if attempt < EVICT_BUDGET && second_after(flow.deadline(self.timeouts())) > second {
                 // Packets came since it was put there.
                 self.reschedule(index);
             } else {
@@ -341,23 +318,29 @@ impl FlowTable {
 
     fn reschedule(&mut self, index: u32) {
         let Some(flow) = self.flows.get(index as usize) else { return };
-        let second = second_after(flow.deadline(&self.timeouts));
+        let second = second_after(flow.deadline(self.timeouts()));
         self.wheel.take(index);
         self.wheel.put(index, second);
     }
 
     fn remove(&mut self, index: u32, end: End) {
-        let Some(flow) = self.flows.get(index as usize).copied() else { return };
-        self.unchain(&flow, index);
+        let Some(flow) = self.flows.get(index as usize) else { return };
+        let (stage, bucket, next) = (flow.stage(), flow.bucket, flow.next);
+        self.unchain(bucket, next, index);
         self.wheel.take(index);
+        let free = self.free;
         if let Some(flow) = self.flows.get_mut(index as usize) {
-            flow.next = self.free;
+            let ended = std::mem::replace(flow, Flow::free(free));
             self.free = index;
+            self.ended.push((ended, end));
         }
         let counters = &mut self.counters;
         counters.active -= 1;
-        let count = match (end, flow.stage()) {
+        // Three tenths are free again.
+        self.emergency &= counters.active * 10 > self.capacity as u64 * 7;
+        let count = match (end, stage) {
             (End::Reused, _) => &mut counters.reused,
+            (End::Shutdown, _) => &mut counters.shut_down,
             (End::TimedOut, Stage::New) => &mut counters.timed_out_new,
             (End::TimedOut, Stage::Established) => &mut counters.timed_out_established,
             (End::TimedOut, Stage::Closed) => &mut counters.timed_out_closed,
@@ -369,29 +352,21 @@ impl FlowTable {
     }
 
     /// Takes a flow out of its hash chain.
-    fn unchain(&mut self, flow: &Flow, index: u32) {
-        let Some(head) = self.buckets.get_mut(flow.bucket as usize) else { return };
+    fn unchain(&mut self, bucket: u32, next: u32, index: u32) {
+        let Some(head) = self.buckets.get_mut(bucket as usize) else { return };
         let mut at = head.wrapping_sub(1);
         if at == index {
-            *head = flow.next.wrapping_add(1);
+            *head = next.wrapping_add(1);
             return;
         }
         while let Some(before) = self.flows.get_mut(at as usize) {
             at = before.next;
             if at == index {
-                before.next = flow.next;
+                before.next = next;
                 return;
             }
         }
     }
-}
-
-/// Why a flow ended.
-#[derive(Clone, Copy)]
-enum End {
-    TimedOut,
-    Evicted,
-    Reused,
 }
 
 fn bad_checksum(packet: &Packet<'_>) -> bool {

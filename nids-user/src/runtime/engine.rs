@@ -1,27 +1,25 @@
 //! One worker's pipeline, run to completion for each frame: decode -> defrag -> flow -> detect -> alert.
 //!
-//! It holds two rulesets, indexed by the lowest bit of the generation that selected a frame, so that
-//! what the kernel's tables of one generation let through is inspected by the rules of that generation
-//! and by no others. Nothing in it is shared with another worker but the compiled rules and the queue of
-//! alerts. The books balance: received = inspected + skipped, each with its reason.
+//! From the flow on it is left to `flows`. Nothing is shared with another worker but the compiled rules and
+//! the queue of alerts. The books balance: received = inspected + skipped, each with its reason.
 #![deny(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::flows::Flows;
 use super::sensor::Inspection;
 use super::worker::Pipeline;
 use crate::capture::{Frame, LinkType, Timestamp};
 use crate::config::{ChecksumChecks, Settings};
 use crate::decode::event::Event;
-use crate::decode::{Packet, Transport, Tunnels, checksum, decode};
+use crate::decode::{Ip, Packet, Tunnels, checksum, decode};
 use crate::defrag::{self, Defrag};
-use crate::detect::alert::{Alert, RuleInfo};
-use crate::detect::subject::Subject;
-use crate::detect::{Inspector, Ruleset};
-use crate::flow::{FlowCounters, FlowTable, FlowView, Limits};
+use crate::detect::Ruleset;
+use crate::flow::{FlowCounters, FlowTable, Limits};
 use crate::output::AlertSender;
+use crate::stream;
 use crate::telemetry::balance::AgentBooks;
 
 /// What tells one worker's engine from another's.
@@ -29,6 +27,8 @@ use crate::telemetry::balance::AgentBooks;
 pub struct EngineConfig {
     /// Bounds of this worker's flow table.
     pub flow: Limits,
+    /// Settings of its streams.
+    pub streams: stream::Config,
     /// Secret of the flow hash and ids; see [`FlowTable::new`].
     pub secret: u64,
     /// Number of this worker.
@@ -52,8 +52,14 @@ impl EngineConfig {
             ChecksumChecks::Yes => Checksums::Verify,
             ChecksumChecks::Auto => Checksums::auto(),
         };
+        let mut streams = settings.stream.clone();
+        streams.mode = match settings.inline {
+            true => stream::Mode::Inline,
+            false => stream::Mode::Acked,
+        };
         Self {
             flow: settings.flow.clone(),
+            streams,
             secret: 0x6e69_6473,
             worker: 0,
             checksums,
@@ -75,8 +81,21 @@ impl EngineConfig {
         flow.memcap /= u64::from(workers.max(1));
         let mut defrag = settings.defrag.clone();
         defrag.memory /= workers.max(1) as usize;
+        let mut streams = settings.stream.clone();
+        streams.mode = stream::Mode::Immediate;
+        streams.session_memcap /= workers.max(1) as usize;
+        streams.reassembly_memcap /= workers.max(1) as usize;
         let tunnels = settings.tunnels.clone();
-        Self { flow, secret, worker, checksums: Checksums::Trust, tunnels, defrag, interfaces }
+        Self {
+            flow,
+            streams,
+            secret,
+            worker,
+            checksums: Checksums::Trust,
+            tunnels,
+            defrag,
+            interfaces,
+        }
     }
 }
 
@@ -149,12 +168,20 @@ pub enum SkipReason {
     Encapsulated,
     /// No ruleset of its generation is installed.
     NoRuleset,
+    /// A pass rule lets its flow by.
+    Passed,
 }
 
 impl SkipReason {
     /// All reasons.
-    pub const ALL: [Self; 5] =
-        [Self::LinkType, Self::Malformed, Self::NonIp, Self::Encapsulated, Self::NoRuleset];
+    pub const ALL: [Self; 6] = [
+        Self::LinkType,
+        Self::Malformed,
+        Self::NonIp,
+        Self::Encapsulated,
+        Self::NoRuleset,
+        Self::Passed,
+    ];
 
     /// The word for counters.
     pub const fn as_str(self) -> &'static str {
@@ -164,6 +191,7 @@ impl SkipReason {
             Self::NonIp => "non-ip",
             Self::Encapsulated => "encapsulated",
             Self::NoRuleset => "no-ruleset",
+            Self::Passed => "passed",
         }
     }
 }
@@ -235,21 +263,12 @@ impl fmt::Display for EngineCounters {
     }
 }
 
-/// Rules, and what one worker needs to apply them.
-struct Slot {
-    ruleset: Arc<Ruleset>,
-    inspector: Inspector,
-}
-
 /// One worker's pipeline.
 pub struct Engine {
-    flows: FlowTable,
-    slots: [Option<Slot>; 2],
+    flows: Flows,
     checksums: Checksums,
     tunnels: Tunnels,
     defrag: Defrag,
-    interfaces: Vec<Option<Arc<str>>>,
-    alerts: AlertSender,
     counters: EngineCounters,
 }
 
@@ -257,33 +276,31 @@ impl Engine {
     /// An engine without rules; what it is given before [`Engine::install`] is skipped, and counted.
     pub fn new(config: EngineConfig, alerts: AlertSender) -> Self {
         Self {
-            flows: FlowTable::new(&config.flow, config.secret, config.worker),
-            slots: [None, None],
+            flows: Flows::new(
+                FlowTable::new(&config.flow, config.streams, config.secret, config.worker),
+                config.interfaces,
+                alerts,
+            ),
             checksums: config.checksums,
             tunnels: config.tunnels,
             defrag: Defrag::new(config.defrag),
-            interfaces: config.interfaces,
-            alerts,
             counters: EngineCounters::default(),
         }
     }
 
     /// Puts the rules of a generation in force, in place of those of two generations before.
     pub fn install(&mut self, generation: u8, ruleset: Arc<Ruleset>) {
-        let inspector = Inspector::new(&ruleset);
-        let [even, odd] = &mut self.slots;
-        let slot = if generation & 1 == 0 { even } else { odd };
-        *slot = Some(Slot { ruleset, inspector });
+        self.flows.install(generation, ruleset);
     }
 
     /// What it did so far.
-    pub fn counters(&self) -> &EngineCounters {
-        &self.counters
+    pub fn counters(&self) -> EngineCounters {
+        EngineCounters { alerts: self.flows.raised(), ..self.counters }
     }
 
     /// What happened to its flows.
     pub fn flow_counters(&self) -> FlowCounters {
-        self.flows.counters()
+        self.flows.table().counters()
     }
 
     /// Counts frames that the source could not even hand over.
@@ -305,11 +322,14 @@ impl Engine {
         self.counters.bytes += u64::from(frame.wire_len);
         let mut packet = decode(frame);
         let inner = self.tunnels.inner(&mut packet);
+        let whole = self.take_fragment(&mut packet);
         match self.inspect(&mut packet, generation) {
             Ok(()) => self.counters.inspected += 1,
             Err(reason) => self.counters.skip(reason, 1),
         }
-        self.inside(&packet, inner, generation, MAX_NESTED_DATAGRAMS);
+        if whole.is_some() || inner.is_some() {
+            self.inside(&packet, whole, inner, generation, MAX_NESTED_DATAGRAMS);
+        }
     }
 
     /// Takes what a packet carries through the pipeline: packets in tunnels, and the datagram that it
@@ -318,25 +338,59 @@ impl Engine {
     fn inside(
         &mut self,
         packet: &Packet<'_>,
+        whole: Option<Vec<u8>>,
         mut inner: Option<Packet<'_>>,
         generation: u8,
         datagrams: usize,
     ) {
-        self.reassemble(packet, generation, datagrams);
+        self.datagram(packet, whole, generation, datagrams);
         // Each level takes bytes of the frame, and the decoder limits their number.
         while let Some(mut packet) = inner {
             self.counters.tunneled += 1;
             inner = self.tunnels.inner(&mut packet);
+            let whole = self.take_fragment(&mut packet);
             let _ = self.inspect(&mut packet, generation);
-            self.reassemble(&packet, generation, datagrams);
+            self.datagram(&packet, whole, generation, datagrams);
         }
     }
 
-    /// Inspects the datagram that a fragment makes whole.
-    fn reassemble(&mut self, packet: &Packet<'_>, generation: u8, datagrams: usize) {
+    /// Gives a fragment to its datagram. What is odd about it is an event of the fragment; the datagram,
+    /// if this was the piece that was missing, comes back.
+    #[inline]
+    fn take_fragment(&mut self, packet: &mut Packet<'_>) -> Option<Vec<u8>> {
+        let v6 = match &packet.ip {
+            Some(ip) if ip.is_fragment() => matches!(ip, Ip::V6(_)),
+            _ => return None,
+        };
+        let fragment = self.defrag.push(packet)?;
+        let (overlap, too_large, ignored) = match v6 {
+            false => {
+                (Event::Ipv4FragOverlap, Event::Ipv4FragPacketTooLarge, Event::Ipv4FragIgnored)
+            }
+            true => (Event::Ipv6FragOverlap, Event::Ipv6FragPacketTooLarge, Event::Ipv6FragIgnored),
+        };
+        for (happened, event) in [
+            (fragment.overlap, overlap),
+            (fragment.too_large, too_large),
+            (fragment.refused, ignored),
+        ] {
+            if happened {
+                packet.events.raise(event);
+            }
+        }
+        fragment.whole
+    }
+
+    /// Inspects the datagram that a fragment made whole.
+    fn datagram(
+        &mut self,
+        packet: &Packet<'_>,
+        whole: Option<Vec<u8>>,
+        generation: u8,
+        datagrams: usize,
+    ) {
         let Some(left) = datagrams.checked_sub(1) else { return };
-        let Some(fragment) = self.defrag.push(packet) else { return };
-        let Some(whole) = fragment.whole else { return };
+        let Some(whole) = whole else { return };
         let frame = Frame {
             link: LinkType::RawIp,
             data: &whole,
@@ -349,8 +403,9 @@ impl Engine {
         datagram.depth = packet.depth;
         datagram.reassembled = true;
         let inner = self.tunnels.inner(&mut datagram);
+        let nested = self.take_fragment(&mut datagram);
         let _ = self.inspect(&mut datagram, generation);
-        self.inside(&datagram, inner, generation, left);
+        self.inside(&datagram, nested, inner, generation, left);
         self.defrag.recycle(whole);
     }
 
@@ -363,22 +418,12 @@ impl Engine {
         }
         self.checksums.check(packet);
         self.note(packet);
-        let flow = self.flows.track(packet);
-        let [even, odd] = &mut self.slots;
-        let slot = if generation & 1 == 0 { even } else { odd };
-        let Some(Slot { ruleset, inspector }) = slot else {
-            return Err(SkipReason::NoRuleset);
-        };
-        let (alerts, raised) = (&self.alerts, &mut self.counters.alerts);
-        let interface =
-            self.interfaces.get(usize::from(packet.frame.port)).and_then(Option::as_ref);
-        inspector.inspect(ruleset, &Subject::new(packet, flow.as_ref()), &mut |rule| {
-            *raised += 1;
-            if let Some(alert) = alert(rule, packet, flow, interface) {
-                alerts.send(alert);
-            }
-        });
-        Ok(())
+        self.flows.inspect(packet, generation)
+    }
+
+    /// The capture is over: inspects what is left of flows.
+    pub fn shut_down(&mut self) {
+        self.flows.shut_down();
     }
 
     /// Counts the packet's decoder events.
@@ -426,7 +471,7 @@ impl Inspection for Engine {
                 .map(|reason| reason.as_str())
                 .zip(self.counters.skipped)
                 .collect(),
-            alerts: self.counters.alerts,
+            alerts: self.flows.raised(),
         }
     }
 }
@@ -458,34 +503,4 @@ fn why_no_ip(packet: &Packet<'_>) -> SkipReason {
         MACSEC | TRILL | CISCO_METADATA => SkipReason::Encapsulated,
         _ => SkipReason::NonIp,
     }
-}
-
-/// What leaves the worker for one match. A packet without IP has no alert.
-#[cold]
-fn alert(
-    rule: &Arc<RuleInfo>,
-    packet: &Packet<'_>,
-    flow: Option<FlowView>,
-    interface: Option<&Arc<str>>,
-) -> Option<Alert> {
-    let ip = packet.ip.as_ref()?;
-    let ports = packet.ports();
-    Some(Alert {
-        time: packet.frame.time,
-        rule: rule.clone(),
-        interface: interface.cloned(),
-        direction: packet.frame.direction,
-        pcap_number: packet.frame.number,
-        vlan: packet.vlan.ids().collect(),
-        source: ip.source(),
-        source_port: ports.map(|(source, _)| source),
-        destination: ip.destination(),
-        destination_port: ports.map(|(_, destination)| destination),
-        ip_proto: ip.protocol(),
-        icmp: match &packet.transport {
-            Transport::Icmpv4(icmp) | Transport::Icmpv6(icmp) => Some((icmp.icmp_type, icmp.code)),
-            _ => None,
-        },
-        flow,
-    })
 }

@@ -7,6 +7,7 @@
 
 pub mod control;
 pub mod engine;
+mod flows;
 pub mod privilege;
 pub mod rules;
 pub mod sensor;

@@ -157,7 +157,12 @@ impl Session {
             Mode::Acked if held => {}
             Mode::Acked => {
                 let ready = half.acked().saturating_sub(half.data.raw);
-                let enough = ready >= u64::from(chunk_size(&cx.config, to_server));
+                // Without parsers nothing is gained by waiting for more.
+                let least = match cx.config.app_layer {
+                    true => u64::from(chunk_size(&cx.config, to_server)),
+                    false => 1,
+                };
+                let enough = ready >= least;
                 if half.data.take_flush(cx.config.depth) || state > State::TimeWait || enough {
                     half.show_raw(cx, payload, false, f);
                 }

@@ -47,6 +47,7 @@ pub use config::{Config, Mode, UrgentPolicy};
 pub use context::{Counters, StreamContext};
 pub use deliver::{Chunk, Progress};
 pub use event::{Event, Events};
+pub(crate) use policy::covers;
 pub use policy::{HostPolicies, Policy};
 pub use session::{AppNews, Session, Verdict};
 pub use state::State;

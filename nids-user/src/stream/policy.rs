@@ -124,7 +124,7 @@ impl HostPolicies {
     }
 }
 
-fn covers(net: IpAddr, length: u8, host: IpAddr) -> bool {
+pub(crate) fn covers(net: IpAddr, length: u8, host: IpAddr) -> bool {
     let differing = match (net, host) {
         (IpAddr::V4(net), IpAddr::V4(host)) => u128::from(net.to_bits() ^ host.to_bits()) << 96,
         (IpAddr::V6(net), IpAddr::V6(host)) => net.to_bits() ^ host.to_bits(),

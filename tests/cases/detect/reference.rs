@@ -18,11 +18,11 @@ proptest! {
     ) {
         let ruleset = world::compiled(&rules);
         let mut inspector = Inspector::new(&ruleset).most_alerts(255);
-        let mut flows = FlowTable::new(&Limits { memcap: 1 << 16, ..Limits::default() }, 7, 0);
+        let mut flows = FlowTable::new(&Limits { memcap: 1 << 16, ..Limits::default() }, Default::default(), 7, 0);
         for (number, spec) in (1..).zip(&packets) {
             let bytes = spec.bytes(false);
             let packet = decode(&world::frame(&bytes, false, number));
-            let flow = flows.track(&packet);
+            let flow = flows.track(&packet).map(|tracked| tracked.view);
             let mut found = Vec::new();
             inspector.inspect(&ruleset, &Subject::new(&packet, flow.as_ref()), &mut |info| found.push(info.sid));
             let expected = world::expected(&rules, &packet, flow.as_ref());

@@ -775,7 +775,8 @@ pub fn alerts(
     mut forwarded: impl FnMut(&[u8]) -> bool,
 ) -> Vec<(u64, u32)> {
     let mut inspector = Inspector::new(ruleset).most_alerts(255);
-    let mut flows = FlowTable::new(&Limits { memcap: 1 << 16, ..Limits::default() }, 7, 0);
+    let mut flows =
+        FlowTable::new(&Limits { memcap: 1 << 16, ..Limits::default() }, Default::default(), 7, 0);
     let mut alerts = Vec::new();
     let tunnels = Tunnels::default();
     for (number, bytes) in (1..).zip(frames) {
@@ -786,7 +787,7 @@ pub fn alerts(
         let mut next = Some(decode(&frame));
         while let Some(mut packet) = next {
             next = tunnels.inner(&mut packet);
-            let flow = flows.track(&packet);
+            let flow = flows.track(&packet).map(|tracked| tracked.view);
             inspector.inspect(ruleset, &Subject::new(&packet, flow.as_ref()), &mut |info| {
                 alerts.push((number, info.sid));
             });

@@ -1,0 +1,267 @@
+//! From a decoded packet to its alerts: flow -> stream -> detect -> alert.
+//!
+//! Holds one worker's flows and its two rulesets, indexed by the lowest bit of the generation that
+//! selected a frame, so that what the kernel's tables of one generation let through is inspected by the
+//! rules of that generation and by no others. Frames, fragments and tunnels are left to `engine`.
+
+use std::sync::Arc;
+
+use super::engine::SkipReason;
+use crate::capture::Timestamp;
+use crate::decode::{Packet, Transport, packet};
+use crate::detect::alert::{Alert, RuleInfo};
+use crate::detect::subject::{StreamFacts, Subject};
+use crate::detect::{Inspector, Piece, Ruleset};
+use crate::flow::{End, Flow, FlowDirection, FlowTable, FlowView};
+use crate::output::AlertSender;
+use crate::stream::{Chunk, Session};
+
+/// Bytes of a message before a piece of it that contents may still lie in: Suricata's size of a piece.
+const LOOK_BACK: u32 = 2560;
+/// Flows of which the rest is inspected at a time, at the end of a capture.
+const SHUTDOWN_BATCH: usize = 1024;
+
+/// Rules, and what one worker needs to apply them.
+struct Slot {
+    ruleset: Arc<Ruleset>,
+    inspector: Inspector,
+}
+
+/// One worker's flows, and the rules for them.
+pub(super) struct Flows {
+    table: FlowTable,
+    slots: [Option<Slot>; 2],
+    /// That of the last packet, for what flows leave behind.
+    generation: u8,
+    interfaces: Vec<Option<Arc<str>>>,
+    alerts: AlertSender,
+    raised: u64,
+    /// A piece of a stream with what lies before it.
+    room: Vec<u8>,
+}
+
+impl Flows {
+    pub(super) fn new(
+        table: FlowTable,
+        interfaces: Vec<Option<Arc<str>>>,
+        alerts: AlertSender,
+    ) -> Self {
+        Self {
+            table,
+            slots: [None, None],
+            generation: 0,
+            interfaces,
+            alerts,
+            raised: 0,
+            room: Vec::new(),
+        }
+    }
+
+    /// Puts the rules of a generation in force, in place of those of two generations before.
+    pub(super) fn install(&mut self, generation: u8, ruleset: Arc<Ruleset>) {
+        let inspector = Inspector::new(&ruleset);
+        let [even, odd] = &mut self.slots;
+        let slot = if generation & 1 == 0 { even } else { odd };
+        *slot = Some(Slot { ruleset, inspector });
+    }
+
+    pub(super) fn table(&self) -> &FlowTable {
+        &self.table
+    }
+
+    /// Alerts raised so far.
+    pub(super) fn raised(&self) -> u64 {
+        self.raised
+    }
+
+    /// Takes one packet through its flow and its stream to the rules.
+    #[inline]
+    pub(super) fn inspect(
+        &mut self,
+        packet: &Packet<'_>,
+        generation: u8,
+    ) -> Result<(), SkipReason> {
+        self.generation = generation;
+        let tracked = self.table.track(packet);
+        self.finish_ended();
+        let [even, odd] = &mut self.slots;
+        let slot = if generation & 1 == 0 { even } else { odd };
+        let mut out = Out {
+            alerts: &self.alerts,
+            raised: &mut self.raised,
+            interface: self.interfaces.get(usize::from(packet.frame.port)).and_then(Option::as_ref),
+        };
+        let Some(Slot { ruleset, inspector }) = slot else {
+            return Err(SkipReason::NoRuleset);
+        };
+        let Some(tracked) = tracked else {
+            let subject = Subject::new(packet, None);
+            inspector.begin(ruleset, &subject);
+            inspector.finish(ruleset, &subject, &mut |rule, _| out.alert(rule, &subject));
+            return Ok(());
+        };
+        let Some((flow, streams)) = self.table.flow(tracked.index) else { return Ok(()) };
+        let direction = tracked.view.direction;
+        let mut subject = Subject::new(packet, Some(&tracked.view));
+        subject.stream.events = tracked.verdict.events;
+        subject.stream.in_stream = tracked.verdict.in_stream;
+        if flow.passed {
+            if let Some(session) = &mut flow.session {
+                session.raw(streams, direction, packet.payload, &mut |_| {});
+                session.settle(streams, direction, packet.payload);
+            }
+            return Err(SkipReason::Passed);
+        }
+        let looks_at_stream = inspector.begin(ruleset, &subject);
+        if let Some(session) = &mut flow.session {
+            subject.stream.progress = Some(progress(session));
+            let before = tracked.verdict.sent_before;
+            if tracked.verdict.in_stream && session.progress(direction).sent != before {
+                flow.messages.speak(direction, before);
+            }
+            let (messages, room) = (&flow.messages, &mut self.room);
+            session.raw(streams, direction, packet.payload, &mut |chunk| {
+                if looks_at_stream {
+                    let since = messages.since_start(direction, chunk.offset);
+                    show(&chunk, since, room, ruleset, inspector, &subject);
+                }
+            });
+        }
+        let passed = inspector.finish(ruleset, &subject, &mut |rule, _| out.alert(rule, &subject));
+        flow.passed |= passed;
+        if let Some(session) = &mut flow.session {
+            session.settle(streams, direction, packet.payload);
+        }
+        Ok(())
+    }
+
+    /// Ends flows whose time has run out.
+    pub(super) fn expire(&mut self, now: Timestamp, budget: usize) {
+        self.table.expire(now, budget);
+        self.finish_ended();
+    }
+
+    /// The capture is over: ends all flows.
+    pub(super) fn shut_down(&mut self) {
+        while self.table.shut_down(SHUTDOWN_BATCH) {
+            self.finish_ended();
+        }
+        self.finish_ended();
+    }
+
+    /// Inspects what is left of flows that ended.
+    #[inline]
+    fn finish_ended(&mut self) {
+        while let Some((flow, end)) = self.table.take_ended() {
+            self.finish_flow(flow, end);
+        }
+    }
+
+    fn finish_flow(&mut self, mut flow: Flow, _end: End) {
+        let Some(mut session) = flow.session.take() else { return };
+        let [even, odd] = &mut self.slots;
+        let slot = if self.generation & 1 == 0 { even } else { odd };
+        if let Some(Slot { ruleset, inspector }) = slot
+            && !flow.passed
+        {
+            for direction in [FlowDirection::ToServer, FlowDirection::ToClient] {
+                if !session.has_unseen(direction) {
+                    continue;
+                }
+                // Nobody sent this packet: it stands for the end of the flow.
+                let ends = flow.ends();
+                let packet = packet::of_flow_end(&ends, direction, flow.last);
+                let view = flow.view(direction, true);
+                let mut subject = Subject::new(&packet, Some(&view));
+                subject.stream = StreamFacts {
+                    in_stream: true,
+                    ending: true,
+                    progress: Some(progress(&session)),
+                    ..StreamFacts::default()
+                };
+                let mut out =
+                    Out { alerts: &self.alerts, raised: &mut self.raised, interface: None };
+                let looks_at_stream = inspector.begin(ruleset, &subject);
+                let (messages, room) = (&flow.messages, &mut self.room);
+                let streams = self.table.streams();
+                session.finish(streams, direction, &mut |chunk| chunk.data.len(), &mut |chunk| {
+                    if looks_at_stream && !chunk.data.is_empty() {
+                        let since = messages.since_start(direction, chunk.offset);
+                        show(&chunk, since, room, ruleset, inspector, &subject);
+                    }
+                });
+                inspector.finish(ruleset, &subject, &mut |rule, _| out.alert(rule, &subject));
+            }
+        }
+        self.table.streams().close(session);
+    }
+}
+
+fn progress(session: &Session) -> [crate::stream::Progress; 2] {
+    [session.progress(FlowDirection::ToServer), session.progress(FlowDirection::ToClient)]
+}
+
+/// Shows a chunk to the rules, with what of its message lies before it: `since` bytes from the message's
+/// begin to the chunk's.
+fn show(
+    chunk: &Chunk<'_>,
+    since: u32,
+    room: &mut Vec<u8>,
+    ruleset: &Ruleset,
+    inspector: &mut Inspector,
+    subject: &Subject<'_>,
+) {
+    // Before the begin of the message as much as a fast pattern reaches back: it may span both.
+    let back = since.min(LOOK_BACK) as usize + ruleset.reach();
+    let bytes = chunk.look_back(back, room);
+    let before = bytes.len() - chunk.data.len();
+    let base = before as i64 - i64::from(since);
+    let piece = Piece { bytes, seen: before + chunk.seen, base };
+    inspector.stream(ruleset, subject, &piece);
+}
+
+/// Where alerts go.
+struct Out<'a> {
+    alerts: &'a AlertSender,
+    raised: &'a mut u64,
+    interface: Option<&'a Arc<str>>,
+}
+
+impl Out<'_> {
+    fn alert(&mut self, rule: &Arc<RuleInfo>, subject: &Subject<'_>) {
+        *self.raised += 1;
+        if let Some(alert) = alert(rule, subject.packet, subject.flow.copied(), self.interface) {
+            self.alerts.send(alert);
+        }
+    }
+}
+
+/// What leaves the worker for one match. A packet without IP has no alert.
+#[cold]
+fn alert(
+    rule: &Arc<RuleInfo>,
+    packet: &Packet<'_>,
+    flow: Option<FlowView>,
+    interface: Option<&Arc<str>>,
+) -> Option<Alert> {
+    let ip = packet.ip.as_ref()?;
+    let ports = packet.ports();
+    Some(Alert {
+        time: packet.frame.time,
+        rule: rule.clone(),
+        interface: interface.cloned(),
+        direction: packet.frame.direction,
+        pcap_number: packet.frame.number,
+        vlan: packet.vlan.ids().collect(),
+        source: ip.source(),
+        source_port: ports.map(|(source, _)| source),
+        destination: ip.destination(),
+        destination_port: ports.map(|(_, destination)| destination),
+        ip_proto: ip.protocol(),
+        icmp: match &packet.transport {
+            Transport::Icmpv4(icmp) | Transport::Icmpv6(icmp) => Some((icmp.icmp_type, icmp.code)),
+            _ => None,
+        },
+        flow,
+    })
+}
