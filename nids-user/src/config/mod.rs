@@ -5,7 +5,7 @@
 //! that nobody believes it works.
 
 mod key;
-mod value;
+pub(crate) mod value;
 
 use std::fmt;
 

@@ -20,7 +20,7 @@ pub(super) fn seconds(text: &str) -> Option<Duration> {
 }
 
 /// Bytes, or a number with `kb`, `mb` or `gb`, each 1024 times the one before.
-pub(super) fn size(text: &str) -> Option<u64> {
+pub(crate) fn size(text: &str) -> Option<u64> {
     let lower = text.to_ascii_lowercase();
     let (number, unit) = match lower.strip_suffix('b') {
         Some(rest) => match rest.split_at_checked(rest.len().saturating_sub(1))? {

@@ -20,6 +20,7 @@ pub mod buffer;
 pub mod chain;
 pub mod check;
 mod compile;
+pub mod dataset;
 pub mod filter;
 pub mod group;
 mod inspector;

@@ -86,6 +86,12 @@ impl<'a> Word<'a> {
         Some(Self { text, start: self.start + prefix.len() }.trim())
     }
 
+    /// What follows the first `bytes` bytes, trimmed.
+    pub fn skip(self, bytes: usize) -> Self {
+        let text = self.text.get(bytes..).unwrap_or_default();
+        Self { text, start: self.start + (self.text.len() - text.len()) }.trim()
+    }
+
     /// What stands between double quotes, if it is quoted as a whole; else itself.
     pub fn unquote(self) -> Self {
         match self.text.strip_prefix('"').and_then(|text| text.strip_suffix('"')) {
