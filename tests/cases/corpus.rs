@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+#[path = "../../nids-user/fuzz/checks/dataset.rs"]
+mod dataset;
 #[path = "../../nids-user/fuzz/checks/decode.rs"]
 mod decode;
 #[path = "../../nids-user/fuzz/checks/pcap_file.rs"]
@@ -26,6 +28,11 @@ fn replay(target: &str, check: fn(&[u8])) {
         }
     }
     assert!(seeds > 5, "{} has only {seeds} seeds", folder.display());
+}
+
+#[test]
+fn dataset_seeds() {
+    replay("dataset", dataset::check);
 }
 
 #[test]

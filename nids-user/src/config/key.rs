@@ -17,6 +17,10 @@ enum Effect {
     Variable,
     /// How the hosts of some networks read what overlaps; the policy is the last part of the key.
     HostPolicy,
+    /// `datasets.NAME.FIELD`.
+    Dataset,
+    /// One more file of reputations: `reputation-files.0`.
+    ReputationFile,
     /// Its function is not there.
     Missing {
         /// Values that ask for what is done anyway.
@@ -26,8 +30,9 @@ enum Effect {
     },
 }
 
-use Effect::{Apply, HostPolicy, Missing, Variable};
+use Effect::{Apply, Dataset, HostPolicy, Missing, ReputationFile, Variable};
 
+const A_PATH: &str = "a path";
 const YES_OR_NO: &str = "yes or no";
 const SIZE: &str = "a size such as 64mb";
 const SECONDS: &str = "a number of seconds";
@@ -36,8 +41,6 @@ const OFF: &[&str] = &["no", "false", "off", "0"];
 
 const NO_DEFRAG: &str = "defragmentation has no such setting yet";
 const NO_APP_LAYER: &str = "application protocols are not parsed yet";
-const NO_DATASET: &str = "data sets are not there yet";
-const NO_REPUTATION: &str = "IP reputation is not there yet";
 const NO_IPS: &str = "this sensor watches and does not block";
 const SELF_SIZED: &str = "the flow table sizes itself by flow.memcap";
 const NO_EMERGENCY: &str = "the flow table has no emergency mode yet";
@@ -84,6 +87,32 @@ macro_rules! stream {
             expected: $expected,
             put: |settings, text| {
                 settings.stream.$field = $read(text)?;
+                Some(())
+            },
+        }
+    };
+}
+
+/// Sets a part of the data sets' settings.
+macro_rules! dataset {
+    ($field:ident, $read:ident, $expected:expr) => {
+        Apply {
+            expected: $expected,
+            put: |settings, text| {
+                settings.datasets.$field = value::$read(text)?.try_into().ok()?;
+                Some(())
+            },
+        }
+    };
+}
+
+/// Sets a path that may be left out.
+macro_rules! path {
+    ($($field:ident).+) => {
+        Apply {
+            expected: A_PATH,
+            put: |settings, text| {
+                settings.$($field).+ = Some(value::path(text)?);
                 Some(())
             },
         }
@@ -257,11 +286,29 @@ const KEYS: &[(&str, Effect)] = &[
     ),
     ("decoder.max-layers", Missing { in_force: &["16"], reason: "it is 16" }),
     ("app-layer.**", Missing { in_force: OFF, reason: NO_APP_LAYER }),
-    ("datasets.**", Missing { in_force: OFF, reason: NO_DATASET }),
-    ("default-rule-path", Missing { in_force: &[], reason: NO_DATASET }),
-    ("default-reputation-path", Missing { in_force: &[], reason: NO_REPUTATION }),
-    ("reputation-files.**", Missing { in_force: &[], reason: NO_REPUTATION }),
-    ("reputation-categories-file", Missing { in_force: &[], reason: NO_REPUTATION }),
+    ("datasets.enabled", dataset!(enabled, boolean, YES_OR_NO)),
+    ("datasets.defaults.memcap", dataset!(memcap, size, "a size such as 64mb")),
+    ("datasets.defaults.hashsize", dataset!(hashsize, size, "a number")),
+    ("datasets.limits.single-hashsize", dataset!(single_hashsize, size, "a number")),
+    ("datasets.limits.total-hashsizes", dataset!(total_hashsizes, size, "a number")),
+    ("datasets.rules.allow-write", dataset!(allow_write, boolean, YES_OR_NO)),
+    ("datasets.rules.allow-absolute-filenames", dataset!(allow_absolute, boolean, YES_OR_NO)),
+    ("datasets.*.*", Dataset),
+    ("default-rule-path", path!(datasets.rule_path)),
+    (
+        "default-data-dir",
+        Apply {
+            expected: A_PATH,
+            put: |settings, text| {
+                settings.datasets.data_folder = value::path(text)?;
+                Some(())
+            },
+        },
+    ),
+    ("default-reputation-path", path!(reputation.folder)),
+    ("reputation-categories-file", path!(reputation.categories)),
+    ("reputation-files.*", ReputationFile),
+    ("geoip-database", path!(geoip_database)),
     ("threshold-file", Missing { in_force: &[], reason: "thresholds are not there yet" }),
     (
         "action-order",
@@ -309,6 +356,19 @@ pub(super) fn apply(settings: &mut Settings, key: &str, value: &str) -> Result<(
                 .map_err(|reason| SettingError::Variable { key: key.to_owned(), reason })
         }
         HostPolicy => settings.host_policy(key, value),
+        Dataset => {
+            let mut parts = key.split('.').skip(1);
+            let (name, field) = (parts.next().unwrap_or(key), parts.next().unwrap_or(key));
+            settings.datasets.set(name, field, value).ok_or_else(|| SettingError::Value {
+                key: key.to_owned(),
+                value: value.to_owned(),
+                expected: "type, load, save, state, memcap or hashsize at its end, and what fits",
+            })
+        }
+        ReputationFile => {
+            settings.reputation.files.push(value.into());
+            Ok(())
+        }
         Missing { in_force, .. }
             if in_force.iter().any(|word| word.eq_ignore_ascii_case(value)) =>
         {

@@ -8,10 +8,13 @@ mod key;
 pub(crate) mod value;
 
 use std::fmt;
+use std::path::PathBuf;
 
 use crate::cli::exit::{Code, Failure};
 use crate::decode::Tunnels;
 use crate::defrag;
+use crate::detect::dataset::DatasetSettings;
+use crate::detect::iprep::ReputationSettings;
 use crate::flow::Limits;
 use crate::rule::variables::Variables;
 use crate::stream;
@@ -31,6 +34,12 @@ pub struct Settings {
     pub inline: bool,
     /// `defrag.*`; `memcap` is for all workers together.
     pub defrag: defrag::Limits,
+    /// `datasets.*`, `default-rule-path`, `default-data-dir`.
+    pub datasets: DatasetSettings,
+    /// `reputation-categories-file`, `default-reputation-path`, `reputation-files.*`.
+    pub reputation: ReputationSettings,
+    /// `geoip-database`.
+    pub geoip_database: Option<PathBuf>,
     /// `pcap-file.checksum-checks`.
     pub pcap_checksums: ChecksumChecks,
     /// `stream.checksum-validation`.
@@ -46,6 +55,9 @@ impl Default for Settings {
             stream: stream::Config { app_layer: false, ..stream::Config::default() },
             inline: false,
             defrag: defrag::Limits::default(),
+            datasets: DatasetSettings::default(),
+            reputation: ReputationSettings::default(),
+            geoip_database: None,
             pcap_checksums: ChecksumChecks::Auto,
             stream_checksums: true,
         }
@@ -219,6 +231,41 @@ mod tests {
         assert_eq!(settings.flow.memcap, 1536);
         assert_eq!(settings.flow.timeouts.tcp.established, Duration::from_secs(7));
         assert_eq!(settings.flow.timeouts.other.new, Duration::from_secs(8));
+    }
+
+    #[test]
+    fn data_sets_and_reputations() {
+        let settings = set(&[
+            "datasets.enabled=no",
+            "datasets.defaults.memcap=10mb",
+            "datasets.limits.total-hashsizes=0",
+            "datasets.rules.allow-write=no",
+            "datasets.rules.allow-absolute-filenames=yes",
+            "datasets.ua-seen.type=string",
+            "datasets.ua-seen.state=ua.lst",
+            "default-rule-path=/rules",
+            "default-data-dir=/data",
+            "default-reputation-path=/reputation",
+            "reputation-categories-file=/reputation/categories.txt",
+            "reputation-files.0=one.list",
+            "reputation-files.1=two.list",
+            "geoip-database=/geo.mmdb",
+        ])
+        .unwrap();
+        let sets = &settings.datasets;
+        assert!(!sets.enabled && !sets.allow_write && sets.allow_absolute);
+        assert_eq!((sets.memcap, sets.total_hashsizes), (10 << 20, 0));
+        assert_eq!(sets.rule_path.as_deref(), Some("/rules".as_ref()));
+        assert_eq!(sets.data_folder, PathBuf::from("/data"));
+        let seen = sets.sets.get("ua-seen").unwrap();
+        assert!(seen.state && seen.kind.is_some() && seen.save == Some("ua.lst".into()));
+        assert_eq!(settings.reputation.files, [PathBuf::from("one.list"), "two.list".into()]);
+        assert_eq!(settings.reputation.folder, Some("/reputation".into()));
+        assert_eq!(settings.geoip_database, Some("/geo.mmdb".into()));
+        for wrong in ["datasets.x.type=text", "datasets.x.colour=red", "default-data-dir="] {
+            assert!(matches!(set(&[wrong]), Err(SettingError::Value { .. })), "{wrong}");
+        }
+        assert!(message("datasets.enabld=yes").contains("did you mean `datasets.enabled`?"));
     }
 
     #[test]

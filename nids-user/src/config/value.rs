@@ -1,6 +1,7 @@
 //! Values as Suricata's configuration writes them.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::decode::tunnel::UdpPorts;
@@ -50,6 +51,11 @@ pub(super) fn memory<T: TryFrom<u64>>(text: &str) -> Option<T> {
 /// A whole number.
 pub(super) fn number<T: std::str::FromStr>(text: &str) -> Option<T> {
     text.parse().ok()
+}
+
+/// A path that is not empty.
+pub(super) fn path(text: &str) -> Option<PathBuf> {
+    (!text.is_empty()).then(|| text.into())
 }
 
 /// `any`, one port, or a list of up to four in brackets.

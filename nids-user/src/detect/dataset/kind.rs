@@ -134,7 +134,7 @@ fn digest<const N: usize>(text: &str, out: &mut Vec<u8>) -> Option<()> {
     }
     for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
         for digit in pair {
-            *byte = *byte << 4 | u8::try_from(char::from(*digit).to_digit(16)?).ok()?;
+            *byte = (*byte << 4) | u8::try_from(char::from(*digit).to_digit(16)?).ok()?;
         }
     }
     out.extend(bytes);

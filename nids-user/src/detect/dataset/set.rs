@@ -119,8 +119,17 @@ impl Dataset {
         Ok(set)
     }
 
-    /// Reads the bytes of a file.
-    pub(super) fn fill(&mut self, bytes: &[u8]) -> Result<(), FileError> {
+    /// A set of what the bytes of a file say, and of no file.
+    ///
+    /// # Errors
+    /// They say something else.
+    pub fn from_bytes(kind: Kind, layout: Layout, bytes: &[u8]) -> Result<Self, FileError> {
+        let mut set = Self::open("", kind, Files::default(), layout, None, 0)?;
+        set.fill(bytes)?;
+        Ok(set)
+    }
+
+    fn fill(&mut self, bytes: &[u8]) -> Result<(), FileError> {
         let Self { hasher, loaded, layout, kind, .. } = self;
         super::file::read(bytes, *kind, layout, |value, reputation, context| {
             loaded.insert(value, reputation, context, |value| hasher.hash_one(value))
@@ -238,7 +247,7 @@ impl Dataset {
     }
 
     /// All values with their reputations, as lines of a file, in order.
-    pub(super) fn lines(&self) -> Vec<String> {
+    pub fn lines(&self) -> Vec<String> {
         let line = |value: &[u8], reputation: u16| {
             let mut line = String::new();
             self.kind.write(value, &mut line);

@@ -524,10 +524,7 @@ proptest! {
         let set = used(&sets, "set,x,type string");
         values.iter().for_each(|value| assert!(set.matches(value.as_bytes())));
         let text = set.set().lines().join("\n");
-        let mut copy = Dataset::open(
-            "y", Kind::String, Files::default(), Layout::Csv, None, 0
-        ).unwrap();
-        copy.fill(text.as_bytes()).unwrap();
+        let copy = Dataset::from_bytes(Kind::String, Layout::Csv, text.as_bytes()).unwrap();
         prop_assert_eq!(copy.lines(), set.set().lines());
     }
 }
