@@ -11,6 +11,10 @@ mod decode;
 mod pcap_file;
 #[path = "../../nids-user/fuzz/checks/rule_text.rs"]
 mod rule_text;
+#[path = "../../nids-user/fuzz/checks/state_values.rs"]
+mod state_values;
+#[path = "../../nids-user/fuzz/checks/threshold_config.rs"]
+mod threshold_config;
 
 fn replay(target: &str, check: fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
@@ -48,4 +52,14 @@ fn pcap_file_seeds() {
 #[test]
 fn rule_text_seeds() {
     replay("rule_text", rule_text::check);
+}
+
+#[test]
+fn state_values_seeds() {
+    replay("state_values", state_values::check);
+}
+
+#[test]
+fn threshold_config_seeds() {
+    replay("threshold_config", threshold_config::check);
 }

@@ -16,12 +16,14 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic))]
 
 pub mod alert;
+pub mod bits;
 pub mod buffer;
 pub mod chain;
 pub mod check;
 mod compile;
 pub mod dataset;
 pub mod filter;
+pub mod flow_state;
 pub mod geoip;
 pub mod group;
 mod inspector;
@@ -30,10 +32,13 @@ pub mod keyword;
 pub mod mpm;
 mod prefilter;
 pub mod protocol;
+pub mod shared_table;
 pub mod signature;
 pub mod subject;
+pub mod tag;
 #[cfg(test)]
 mod tests;
+pub mod threshold;
 
 pub use compile::{Compiled, Environment, compile};
 pub use inspector::{Inspector, InspectorCounters, Piece};

@@ -114,6 +114,18 @@ impl Variables {
         self.cached::<Ranges<u16>, _>(rule, group, &self.ports, PortSet::from_iter)
     }
 
+    /// The addresses that `text`, outside of a rule, stands for. Places in it are bytes of `text`.
+    pub fn addresses_of(&self, text: &str) -> Result<AddressSet, Problem> {
+        let group = parser::parse_group(text).map_err(|fault| Problem {
+            span: fault.span,
+            kind: fault.kind,
+            reason: fault.reason,
+            help: fault.help,
+        })?;
+        let mut walk = Walk { variables: self, trail: Vec::new(), members: 0 };
+        walk.resolve::<Families>(&group).map(AddressSet::from)
+    }
+
     /// Whether `group`, with the variables in it, names addresses by what they are not.
     pub fn negates(&self, group: &GroupExpr) -> bool {
         self.negates_within(group, MAX_DEPTH)
@@ -164,11 +176,16 @@ impl Variables {
 }
 
 /// Why a group cannot be resolved.
-struct Problem {
-    span: Span,
-    kind: ReasonKind,
-    reason: String,
-    help: Option<String>,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Place in the text of the group.
+    pub span: Span,
+    /// Kind of reason.
+    pub kind: ReasonKind,
+    /// The reason in words: lower case, no full stop.
+    pub reason: String,
+    /// A way out.
+    pub help: Option<String>,
 }
 
 impl Problem {
