@@ -57,7 +57,8 @@ impl HostBits {
         if let Some(key) = key(bit, subject) {
             self.table.update(key, now, |value| {
                 *value = match *change {
-                    HostBitChange::Set(_, seconds) => Some(((), end(seconds))),
+                    // One that is set keeps its end, as in Suricata.
+                    HostBitChange::Set(_, seconds) => value.or(Some(((), end(seconds)))),
                     HostBitChange::Toggle(_, seconds) if value.is_none() => {
                         Some(((), end(seconds)))
                     }

@@ -49,7 +49,7 @@ pub struct HostBitTest {
 /// What is done to a bit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HostBitChange {
-    /// Set it, for so many seconds.
+    /// Set it, for so many seconds. One that is set already keeps its end.
     Set(Tracked, u32),
     /// Take it away.
     Unset(Tracked),

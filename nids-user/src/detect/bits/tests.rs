@@ -415,7 +415,9 @@ proptest! {
             match operation {
                 0 | 1 => {
                     bits.apply(&HostBitChange::Set(bit, seconds), &mut subject);
-                    model.insert(owner, end);
+                    if !set {
+                        model.insert(owner, end);
+                    }
                 }
                 2 => {
                     bits.apply(&HostBitChange::Unset(bit), &mut subject);
