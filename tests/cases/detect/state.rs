@@ -410,13 +410,14 @@ fn without_late_sets(options: &[String], datagrams: &[Datagram]) -> Vec<Datagram
         match shared {
             SharedBits::Test(test) => {
                 let owner = owner(test.bit);
-                if ends.get(&owner).is_some_and(|end| *end < time.0) {
+                if ends.get(&owner).is_some_and(|end| *end < time.0 / 1000 / MILLISECOND) {
                     ends.remove(&owner);
                 }
             }
             SharedBits::Change(HostBitChange::Set(bit, seconds)) => {
-                let end = time.0 + u64::from(seconds) * 1000 * MILLISECOND;
-                if *ends.entry(owner(bit)).or_insert(end) < time.0 {
+                let second = time.0 / 1000 / MILLISECOND;
+                let end = second + u64::from(seconds);
+                if *ends.entry(owner(bit)).or_insert(end) < second {
                     continue;
                 }
             }

@@ -50,7 +50,8 @@ impl HostBits {
     /// Makes a change.
     pub fn apply(&self, change: &HostBitChange, subject: &mut Subject<'_>) {
         let now = subject.time.0;
-        let end = |seconds: u32| now.saturating_add(u64::from(seconds) * SECOND);
+        // In whole seconds, as Suricata 7 has it: up to the end of the last one.
+        let end = |seconds: u32| (now / SECOND + u64::from(seconds) + 1).saturating_mul(SECOND) - 1;
         let (HostBitChange::Set(bit, _)
         | HostBitChange::Unset(bit)
         | HostBitChange::Toggle(bit, _)) = *change;

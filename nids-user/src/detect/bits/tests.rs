@@ -411,7 +411,7 @@ proptest! {
                 ),
             };
             let set = model.get(&owner).is_some_and(|end| *end >= now);
-            let end = now + u64::from(seconds) * SECOND;
+            let end = (now / SECOND + u64::from(seconds)) * SECOND + SECOND - 1;
             match operation {
                 0 | 1 => {
                     bits.apply(&HostBitChange::Set(bit, seconds), &mut subject);
