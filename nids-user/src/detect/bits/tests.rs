@@ -19,7 +19,7 @@ fn word(text: &str) -> Word<'_> {
 }
 
 /// The place a fault points at.
-fn place<'a, T: std::fmt::Debug>(text: &'a str, read: Result<T, Fault>) -> &'a str {
+fn place<T: std::fmt::Debug>(text: &str, read: Result<T, Fault>) -> &str {
     let fault = read.unwrap_err();
     &text[fault.span.start..fault.span.end]
 }

@@ -419,7 +419,7 @@ fn several_workers_count_together() {
     let thresholds = Thresholds::new(1 << 20, 1);
     let total = |text: &str, sid| {
         let limits = only(limit(text));
-        let alerts = std::thread::scope(|scope| {
+        std::thread::scope(|scope| {
             let workers: Vec<_> = (0..4)
                 .map(|_| {
                     scope.spawn(|| {
@@ -433,8 +433,7 @@ fn several_workers_count_together() {
                 })
                 .collect();
             workers.into_iter().map(|worker| worker.join().unwrap()).sum::<usize>()
-        });
-        alerts
+        })
     };
     assert_eq!(total("type limit, track by_rule, count 100, seconds 60", 1), 100);
     assert_eq!(total("type limit, track by_src, count 100, seconds 60", 2), 800);
