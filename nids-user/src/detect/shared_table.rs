@@ -150,6 +150,8 @@ impl<V: Copy> SharedTable<V> {
             .and_then(|at| shard.entries.get(at))
             .filter(|entry| entry.end >= now)
             .map(|entry| (entry.value, entry.end));
+        // Its end is past and the sweep had not come by: it goes, or makes place for its successor.
+        expired += u64::from(found.is_some() && value.is_none());
         let result = change(&mut value);
         let mut evicted = 0;
         match (found, value) {

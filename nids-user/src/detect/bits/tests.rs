@@ -313,7 +313,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => bit.prop_map(Step::Toggle),
         1 => Just(Step::Reset),
         2 => (0..20_u16, any::<u32>()).prop_map(|(id, value)| Step::Int(id, value)),
-        2 => (0..40_u16, prop::collection::vec(any::<u8>(), 0..20)).prop_map(|(id, text)| Step::Text(id, text)),
+        2 => (0..40_u16, prop::collection::vec(any::<u8>(), 0..20))
+            .prop_map(|(id, text)| Step::Text(id, text)),
     ]
 }
 

@@ -506,7 +506,9 @@ proptest! {
     }
 
     #[test]
-    fn any_text_is_read_or_refused_with_a_place(text in "(suppress|threshold|rate_filter)?[ -~\n\\\\]{0,80}") {
+    fn any_text_is_read_or_refused_with_a_place(
+        text in "(suppress|threshold|rate_filter)?[ -~\n\\\\]{0,80}",
+    ) {
         let parsed = file(&text);
         for refusal in &parsed.refusals {
             prop_assert!(refusal.text.get(refusal.span.start..refusal.span.end).is_some());
