@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use nids::capture::{Direction, Timestamp};
 use nids::cli::exit::Code;
-use nids::detect::alert::{Alert, RuleInfo};
+use nids::detect::alert::{Alert, RuleInfo, Target};
 use nids::flow::{FlowDirection, FlowView};
 use nids::output::{LossReason, OutputConfig, OutputCounters, Policy, SinkKind, start};
 use nids::rule::ast::Action;
@@ -28,6 +28,7 @@ pub(crate) fn rule(sid: u32, message: &str) -> RuleInfo {
         category: String::new(),
         priority: 3,
         action: Action::Alert,
+        target: None,
         metadata: Vec::new(),
         references: Vec::new(),
     }
@@ -203,6 +204,31 @@ fn metadata_is_grouped_as_suricata_does() {
         tail,
         r#","references":["https://example.com/a\"b","x,y"],"metadata":{"Alpha":["8","9","2"],"beta":["1"],"gamma":["5"]}}}"#
     );
+}
+
+/// As Suricata 7.0.10 writes it: between severity and metadata, without port where there is none.
+#[test]
+fn the_target_is_told_by_its_end() {
+    let info = |target| RuleInfo {
+        target: Some(target),
+        metadata: vec![("a".into(), "b".into())],
+        ..rule(7, "q")
+    };
+    let mut icmp = alert(info(Target::Destination));
+    (icmp.source_port, icmp.destination_port) = (None, None);
+    // Of one rule, since the rest of what is said of a rule is kept.
+    let mut back = alert(info(Target::Source));
+    let first = back.clone();
+    back.source = ip("192.168.1.11");
+    let (_, eve) = render(vec![first, back, icmp]);
+    for (line, expected) in eve.iter().zip([
+        r#","source":{"ip":"1.2.3.4","port":80},"target":{"ip":"192.168.1.10","port":40000},"metadata":{"a":["b"]}}}"#,
+        r#","source":{"ip":"1.2.3.4","port":80},"target":{"ip":"192.168.1.11","port":40000},"metadata":{"a":["b"]}}}"#,
+        r#","source":{"ip":"192.168.1.10"},"target":{"ip":"1.2.3.4"},"metadata":{"a":["b"]}}}"#,
+    ]) {
+        let (_, tail) = line.split_once("\"severity\":3").unwrap();
+        assert_eq!(tail, expected);
+    }
 }
 
 #[test]

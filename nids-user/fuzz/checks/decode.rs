@@ -52,7 +52,7 @@ fn check_packet(packet: &mut Packet<'_>, data: &[u8], flows: &mut FlowTable) {
     assert!(inside(packet.payload, data));
     match &packet.ip {
         Some(Ip::V4(ip)) => assert!(inside(ip.header, data) && ip.header.len() >= 20),
-        Some(Ip::V6(ip)) => assert!(inside(ip.header, data) && inside(ip.extensions, data)),
+        Some(Ip::V6(ip)) => assert!(inside(ip.header, data) && inside(ip.headers, data)),
         None => assert!(matches!(packet.transport, Transport::None)),
     }
     match &packet.transport {

@@ -144,7 +144,13 @@ events! {
     Ipv4OptionPadRequired = "ipv4.opt_pad_required",
     Ipv4OptionEolRequired = "ipv4.opt_eol_required",
     Ipv4OptionDuplicate = "ipv4.opt_duplicate",
+    /// Never raised, here as in Suricata: an unknown option is `ipv4.opt_invalid`.
+    Ipv4OptionUnknown = "ipv4.opt_unknown",
     Ipv4WithIcmpv6 = "ipv4.icmpv6",
+    /// A fragment overlaps another one.
+    Ipv4FragmentOverlap = "ipv4.frag_overlap",
+    /// A fragment ends behind the largest datagram there can be.
+    Ipv4FragmentTooLarge = "ipv4.frag_pkt_too_large",
 
     Ipv6TooSmall = "ipv6.pkt_too_small",
     Ipv6Truncated = "ipv6.trunc_pkt",
@@ -174,7 +180,13 @@ events! {
     Ipv6ZeroLengthPadN = "ipv6.zero_len_padn",
     Ipv6DataAfterNone = "ipv6.data_after_none_header",
     Ipv6UnknownNextHeader = "ipv6.unknown_next_header",
+    /// Never raised, here as in Suricata: ESP ends the chain.
+    Ipv6DuplicateEsp = "ipv6.exthdr_dupl_eh",
     Ipv6WithIcmpv4 = "ipv6.icmpv4",
+    /// See [`Event::Ipv4FragmentOverlap`].
+    Ipv6FragmentOverlap = "ipv6.frag_overlap",
+    /// See [`Event::Ipv4FragmentTooLarge`].
+    Ipv6FragmentTooLarge = "ipv6.frag_pkt_too_large",
 
     Icmpv4TooSmall = "icmpv4.pkt_too_small",
     Icmpv4UnknownType = "icmpv4.unknown_type",
@@ -215,3 +227,15 @@ events! {
 }
 
 const _: () = assert!(Event::ALL.len() <= 192);
+
+impl Event {
+    /// The event of a name, as `decode-event` takes it: in any case, without `decoder.`.
+    pub fn from_name(name: &str) -> Option<Self> {
+        // What it was before Suricata 7 told headers from lengths.
+        let name = match name.eq_ignore_ascii_case("udp.hlen_invalid") {
+            true => "udp.len_invalid",
+            false => name,
+        };
+        Self::ALL.iter().copied().find(|event| event.name().eq_ignore_ascii_case(name))
+    }
+}

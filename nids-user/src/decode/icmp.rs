@@ -4,10 +4,20 @@
 use super::event::Event;
 use super::packet::{Icmp, Ip, Packet, Transport};
 
+/// Bytes of a timestamp or its reply, which are all header: Suricata finds no payload in them.
+const TIMESTAMP: usize = 20;
+
 /// Reads an ICMP message.
 pub fn v4<'a>(packet: &mut Packet<'a>, data: &'a [u8]) {
     let Some(icmp) = message(packet, data, Event::Icmpv4TooSmall) else { return };
-    packet.transport = Transport::Icmpv4(icmp);
+    packet.transport =
+        Transport::Icmpv4(match (icmp.icmp_type, data.split_at_checked(TIMESTAMP)) {
+            (13 | 14, Some((header, payload))) => {
+                packet.payload = payload;
+                Icmp { header, ..icmp }
+            }
+            _ => icmp,
+        });
     if data.len() < 8 {
         return;
     }

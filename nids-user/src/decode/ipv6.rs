@@ -51,10 +51,11 @@ pub fn decode<'a>(packet: &mut Packet<'a>, data: &'a [u8]) {
     }
     let body = rest.get(..length).unwrap_or(rest);
     let chain = Chain::follow(&mut packet.events, next, body);
-    let (extensions, upper) = body.split_at_checked(chain.length).unwrap_or((body, &[]));
+    let upper = body.get(chain.length..).unwrap_or_default();
+    let headers = data.get(..header.slice().len() + body.len() - upper.len());
     packet.ip = Some(Ip::V6(Ipv6 {
         header: header.slice(),
-        extensions,
+        headers: headers.unwrap_or(header.slice()),
         source: header.source_addr(),
         destination: header.destination_addr(),
         hop_limit: header.hop_limit(),
@@ -79,7 +80,7 @@ pub fn decode<'a>(packet: &mut Packet<'a>, data: &'a [u8]) {
 /// Whether a routing header names stations still to come: the destination is not the last one.
 pub(super) fn has_routing(ip: &Ipv6<'_>) -> bool {
     let mut kind = ip.header.get(6).copied();
-    let mut rest = ip.extensions;
+    let mut rest = ip.extensions();
     while let (Some(this), [next, units, ..]) = (kind, rest) {
         if this == ROUTING && rest.get(3).is_some_and(|left| *left > 0) {
             return true;

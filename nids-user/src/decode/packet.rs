@@ -111,8 +111,8 @@ pub struct Ipv4<'a> {
 pub struct Ipv6<'a> {
     /// The fixed header, 40 bytes.
     pub header: &'a [u8],
-    /// The extension headers as they lie.
-    pub extensions: &'a [u8],
+    /// The fixed header and the extension headers as they lie.
+    pub headers: &'a [u8],
     /// Source address.
     pub source: std::net::Ipv6Addr,
     /// Destination address.
@@ -125,6 +125,13 @@ pub struct Ipv6<'a> {
     pub traffic_class: u8,
     /// The fragment header, where there is one.
     pub fragment: Option<Ipv6Fragment>,
+}
+
+impl<'a> Ipv6<'a> {
+    /// The extension headers as they lie.
+    pub fn extensions(&self) -> &'a [u8] {
+        self.headers.get(self.header.len()..).unwrap_or_default()
+    }
 }
 
 /// IPv6 fragment header (RFC 8200, 4.5).
@@ -260,8 +267,8 @@ pub struct Arp {
     pub target: Ipv4Addr,
 }
 
-/// ICMP or ICMPv6 message. The packet's payload begins behind the 8 bytes of the header (4 for
-/// messages that are shorter).
+/// ICMP or ICMPv6 message. The packet's payload begins behind the 8 bytes of the header (20 for timestamps
+/// of ICMP, 4 for messages that are shorter).
 #[derive(Clone, Copy, Debug)]
 pub struct Icmp<'a> {
     /// The header.

@@ -199,7 +199,7 @@ fn ipv6_extension_headers() {
     let packet = decode(&frame(LinkType::RawIp, &data));
     assert_eq!(packet.ports(), Some((53, 99)), "{:?}", packet.events);
     let Some(Ip::V6(ip)) = packet.ip else { panic!() };
-    assert_eq!(ip.extensions.len(), 32);
+    assert_eq!(ip.extensions().len(), 32);
     assert!(packet.events.is_empty(), "{:?}", packet.events);
 }
 
@@ -375,7 +375,7 @@ fn check_packet(packet: &Packet<'_>, source: &Frame<'_>) {
         Some(Ip::V4(ip)) => assert!(inside(ip.header, source.data) && ip.header.len() >= 20),
         Some(Ip::V6(ip)) => {
             assert!(inside(ip.header, source.data) && ip.header.len() == 40);
-            assert!(inside(ip.extensions, source.data));
+            assert!(inside(ip.headers, source.data));
         }
         None => assert!(matches!(packet.transport, Transport::None)),
     }

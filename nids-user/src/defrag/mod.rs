@@ -320,7 +320,7 @@ impl<'a> Part<'a> {
                     v6: true,
                     header_len: 0,
                     header: ip.header,
-                    extensions: ip.extensions,
+                    extensions: ip.extensions(),
                 }
             }
         })

@@ -26,10 +26,21 @@ pub struct RuleInfo {
     pub priority: u8,
     /// Action.
     pub action: Action,
+    /// `target`: which end is attacked; EVE's `source` and `target`.
+    pub target: Option<Target>,
     /// `metadata` as key and value pairs, in order.
     pub metadata: Vec<(String, String)>,
     /// `reference` as full addresses where reference.config knows the kind, else `kind,value`.
     pub references: Vec<String>,
+}
+
+/// The end of a packet that is the target of an attack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Its source.
+    Source,
+    /// Its destination.
+    Destination,
 }
 
 /// One alert, owned: it leaves the worker for the writer's queue.

@@ -13,17 +13,18 @@ use crate::decode::{Ip, Packet, Transport};
 pub enum Buffer {
     /// The packet's payload, and the stream it is part of: `pkt_data`, or no sticky buffer at all.
     Payload,
+    // The bytes are those that Suricata 7.0.10 shows, tried one by one.
     /// `tcp.hdr`: the TCP header with its options.
     TcpHeader,
     /// `udp.hdr`.
     UdpHeader,
     /// `ipv4.hdr`: the IPv4 header with its options.
     Ipv4Header,
-    /// `ipv6.hdr`: the IPv6 header with its extension headers.
+    /// `ipv6.hdr`: the IPv6 header with its extension headers; of a fragment the fixed header alone.
     Ipv6Header,
-    /// `icmpv4.hdr`.
+    /// `icmpv4.hdr`: 8 bytes; 20 of a timestamp or its reply.
     Icmpv4Header,
-    /// `icmpv6.hdr`.
+    /// `icmpv6.hdr`: 8 bytes.
     Icmpv6Header,
     /// `ip.src`: the source address, 4 or 16 bytes.
     SourceAddress,
@@ -32,6 +33,10 @@ pub enum Buffer {
 }
 
 impl Buffer {
+    /// Whether a rule that looks at it does not see streams. Addresses are those of the stream too.
+    pub fn is_of_packets(self) -> bool {
+        !matches!(self, Self::Payload | Self::SourceAddress | Self::DestinationAddress)
+    }
     /// The bytes of a packet's header; `None` where the packet has no such header, and for the payload.
     pub fn of_packet<'p>(self, packet: &Packet<'p>, room: &'p mut [u8; 16]) -> Option<&'p [u8]> {
         match (self, &packet.transport, &packet.ip) {
@@ -40,7 +45,9 @@ impl Buffer {
             (Self::Icmpv4Header, Transport::Icmpv4(icmp), _)
             | (Self::Icmpv6Header, Transport::Icmpv6(icmp), _) => Some(icmp.header),
             (Self::Ipv4Header, _, Some(Ip::V4(ip))) => Some(ip.header),
-            (Self::Ipv6Header, _, Some(Ip::V6(ip))) => Some(ip.header),
+            (Self::Ipv6Header, _, Some(ip @ Ip::V6(v6))) => {
+                Some(if ip.is_fragment() { v6.header } else { v6.headers })
+            }
             (Self::SourceAddress, _, Some(ip)) => Some(octets(ip.source(), room)),
             (Self::DestinationAddress, _, Some(ip)) => Some(octets(ip.destination(), room)),
             _ => None,

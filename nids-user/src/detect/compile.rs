@@ -205,6 +205,7 @@ fn signature(draft: &Draft<'_>, info: Arc<RuleInfo>, ends: Ends) -> Signature {
         fast_pattern: fast_pattern(&draft.buffers),
         checks: checks.into(),
         silent: draft.meta.noalert,
+        bypass: draft.meta.bypass,
     }
 }
 
@@ -213,7 +214,8 @@ fn payload_in(draft: &Draft<'_>, checks: &[Check]) -> Payload {
     let named = draft.flow.and_then(|flow| flow.stream);
     let packet = draft.payload_only == Some(Payload::Packet)
         || named == Some(false)
-        || checks.iter().any(Check::is_of_packets);
+        || checks.iter().any(Check::is_of_packets)
+        || draft.buffers.iter().any(|buffer| buffer.buffer.is_of_packets());
     let stream = draft.payload_only == Some(Payload::Stream) || named == Some(true);
     if !draft.protocol.is_tcp() {
         return Payload::Packet;
@@ -243,6 +245,7 @@ fn info(draft: &Draft<'_>, environment: &Environment) -> RuleInfo {
         priority: meta.priority.or(class.map(|class| class.priority)).unwrap_or(3),
         action: draft.rule.header.action.node,
         metadata: meta.metadata.clone(),
+        target: meta.target,
         references: meta
             .references
             .iter()

@@ -14,6 +14,8 @@
 //!   side is the client), and by all that are not TCP.
 //!
 //! * What can carry other packets is wanted by any rule: it may match inside.
+//! * A rule on what went through the flow so far needs every packet of both sides; one on decoder events
+//!   that takes packets without IP headers, every frame without.
 //!
 //! One limit: a connection on which nothing but what is not forwarded passes for longer than the flow
 //! timeout is forgotten, and its next packet counts as not established.
@@ -65,6 +67,9 @@ impl Filter {
         // A fragment, or a frame the kernel could not judge, may be a packet of any rule.
         table.fragments = 1;
         table.unjudged = 1;
+        if signature.takes_broken() {
+            table.non_ip = 1;
+        }
 
         let has_ports = signature.source_port.is_some() || signature.destination_port.is_some();
         if numbers.contains(TCP) && signature.can_be(TCP) {
@@ -197,6 +202,9 @@ fn tcp_levels(signature: &Signature) -> Levels {
     if flow.established.is_some() && !signature.needs_payload() {
         return all;
     }
+    if signature.checks.iter().any(Check::is_of_history) {
+        return all;
+    }
     if signature.asks_of_flow() {
         Levels { own, other: LEVEL_CONTROL }
     } else {
@@ -221,7 +229,10 @@ impl Signature {
 
     /// Whether a match depends on more of the flow than this packet.
     fn asks_of_flow(&self) -> bool {
-        self.once || self.flow.established.is_some() || self.flow.direction.is_some()
+        self.once
+            || self.flow.established.is_some()
+            || self.flow.direction.is_some()
+            || self.checks.iter().any(Check::is_of_history)
     }
 
     fn takes_flags(&self, flags: u8) -> bool {
@@ -241,18 +252,38 @@ impl Signature {
     /// Whether its checks can hold for this protocol at all.
     fn can_be(&self, number: u8) -> bool {
         self.checks.iter().all(|check| match check {
-            Check::Flags(_) => number == TCP,
-            Check::IcmpType(_) | Check::IcmpCode(_) => number == ICMP || number == ICMPV6,
-            Check::PayloadSize(_) | Check::Ttl(_) | Check::SameAddress => true,
+            Check::Flags(_)
+            | Check::Seq(_)
+            | Check::Ack(_)
+            | Check::Window(_)
+            | Check::Mss(_)
+            | Check::WindowScale(_)
+            | Check::StreamSize(_)
+            | Check::StreamEvent(_) => number == TCP,
+            Check::IcmpType(_) | Check::IcmpCode(_) | Check::IcmpId(_) | Check::IcmpSequence(_) => {
+                number == ICMP || number == ICMPV6
+            }
+            Check::IcmpMtu(_) => number == ICMPV6,
+            _ => true,
         })
     }
 
     /// Whether its checks can hold for a protocol of which only the number is known.
     fn can_be_other(&self) -> bool {
         self.checks.iter().all(|check| match check {
-            Check::Flags(_) | Check::IcmpType(_) | Check::IcmpCode(_) => false,
             Check::PayloadSize(size) => size.allows_none(),
-            Check::Ttl(_) | Check::SameAddress => true,
+            Check::SameAddress
+            | Check::IpId(_)
+            | Check::FragmentBits(_)
+            | Check::FragmentOffset(_)
+            | Check::Tos(_)
+            | Check::Ttl(_)
+            | Check::VlanLayers(_)
+            | Check::VlanId(_)
+            | Check::IpOption(_)
+            | Check::DecodeEvent(_) => true,
+            // What only TCP and ICMP have, and flows, which rules do not know of these.
+            _ => false,
         })
     }
 }

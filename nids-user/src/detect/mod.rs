@@ -53,6 +53,8 @@ pub struct Ruleset {
     /// In the order in which matches are told.
     signatures: Box<[Signature]>,
     groups: Groups,
+    /// Those that packets without IP headers are tried on.
+    broken: Box<[u32]>,
     /// Most patterns any group has.
     most_patterns: usize,
     reach: usize,
@@ -72,7 +74,9 @@ impl Ruleset {
         let reach = groups.iter().filter_map(longest).max().unwrap_or(0).saturating_sub(1);
         let mut seen = std::collections::HashSet::new();
         let rules = signatures.iter().filter(|s| seen.insert((s.info.gid, s.info.sid))).count();
-        Self { signatures: signatures.into(), groups, most_patterns, reach, rules }
+        let broken = (0..).zip(&signatures).filter(|(_, signature)| signature.takes_broken());
+        let broken = broken.map(|(index, _)| index).collect();
+        Self { signatures: signatures.into(), groups, broken, most_patterns, reach, rules }
     }
     /// Number of rules.
     pub fn len(&self) -> usize {
@@ -89,6 +93,10 @@ impl Ruleset {
     /// The signatures, in the order in which matches are told. A `<>` rule has two.
     pub fn signatures(&self) -> &[Signature] {
         &self.signatures
+    }
+    /// Numbers of the signatures that packets without IP headers are tried on.
+    pub fn broken(&self) -> &[u32] {
+        &self.broken
     }
     /// The signature groups.
     pub fn groups(&self) -> &Groups {

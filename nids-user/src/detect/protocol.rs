@@ -86,7 +86,7 @@ impl Protocol {
             _ => (true, true),
         };
         let numbers = match name {
-            "ip" | "ip4" | "ipv4" | "ip6" | "ipv6" => Numbers::ALL,
+            "ip" | "pkthdr" | "ip4" | "ipv4" | "ip6" | "ipv6" => Numbers::ALL,
             "tcp" | "tcp-pkt" | "tcp-stream" => Numbers::of([TCP]),
             "udp" => Numbers::of([UDP]),
             "sctp" => Numbers::of([SCTP]),
@@ -121,7 +121,7 @@ impl Protocol {
 }
 
 /// Protocols that other sensors know, so that the refusal can say "not yet".
-pub const KNOWN: [&str; 43] = [
+pub const KNOWN: [&str; 42] = [
     "bittorrent-dht",
     "dcerpc",
     "dhcp",
@@ -146,7 +146,6 @@ pub const KNOWN: [&str; 43] = [
     "nfs",
     "ntp",
     "pgsql",
-    "pkthdr",
     "pop3",
     "quic",
     "rdp",

@@ -13,7 +13,7 @@ use super::buffer::Buffer;
 use super::chain::{Chain, Input, Scratch, Verdict};
 use super::check::Check;
 use super::keyword::flow::FlowTest;
-use super::protocol::Protocol;
+use super::protocol::{Numbers, Protocol};
 use super::subject::Subject;
 
 /// One compiled rule. A `<>` rule makes two, one for each way.
@@ -49,6 +49,8 @@ pub struct Signature {
     pub once: bool,
     /// `noalert`: matches, and says nothing.
     pub silent: bool,
+    /// `bypass`: a match ends the inspection of the flow.
+    pub bypass: bool,
 }
 
 /// The bytes the prefilter looks for.
@@ -104,6 +106,33 @@ impl Signature {
             && self.checks.iter().all(|check| check.matches(subject))
             && self.addresses_match(packet)
             && !(self.once && !is_first(subject.flow))
+    }
+
+    /// Whether it is tried on packets without IP headers: it asks for decoder events and nothing else, with
+    /// the protocol `ip` or `pkthdr` and any addresses and ports (Suricata's "decoder events only").
+    pub fn takes_broken(&self) -> bool {
+        let Protocol { v4, v6, numbers } = &self.protocol;
+        let any_ends = self.source.is_none()
+            && self.destination.is_none()
+            && self.source_port.is_none()
+            && self.destination_port.is_none();
+        self.checks.iter().any(|check| matches!(check, Check::DecodeEvent(_)))
+            && self.checks.iter().all(|check| matches!(check, Check::DecodeEvent(_)))
+            && (*v4 && *v6 && *numbers == Numbers::ALL)
+            && any_ends
+            && self.flow == FlowTest::default()
+            && self.payload.is_none()
+            && self.headers.is_empty()
+    }
+
+    /// Whether it asks for an event: without any it need not be tried.
+    pub fn asks_for_events(&self) -> bool {
+        self.checks.iter().any(Check::is_of_events)
+    }
+
+    /// Whether a packet without IP headers matches. Only those that [`Signature::takes_broken`] are asked.
+    pub fn fits_broken(&self, subject: &Subject<'_>) -> bool {
+        self.checks.iter().all(|check| check.matches(subject))
     }
 
     /// Whether the contents of headers are there.

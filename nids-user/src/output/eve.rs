@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::field::{self, Calendar, put};
-use crate::detect::alert::{Alert, RuleInfo};
+use crate::detect::alert::{Alert, RuleInfo, Target};
 use crate::flow::{FlowDirection, FlowView};
 
 /// Rules whose text is kept at a time.
@@ -71,7 +71,10 @@ impl Eve {
             put(out, format_args!(",\"icmp_type\":{icmp_type},\"icmp_code\":{code}"));
         }
         out.extend_from_slice(b",\"pkt_src\":\"wire/pcap\",\"alert\":");
-        self.rule(out, &alert.rule);
+        match alert.rule.target {
+            None => self.rule(out, &alert.rule),
+            Some(target) => alert_object(out, &alert.rule, |out| ends(out, alert, target)),
+        }
         if let Some(flow) = &alert.flow {
             self.flow(out, alert, flow);
         }
@@ -85,7 +88,7 @@ impl Eve {
         }
         let (_, text) = self.rules.entry(key).or_insert_with(|| {
             let mut text = Vec::new();
-            alert_object(&mut text, rule);
+            alert_object(&mut text, rule, |_| {});
             (Arc::clone(rule), text.into_boxed_slice())
         });
         out.extend_from_slice(text);
@@ -130,8 +133,21 @@ fn endpoint(out: &mut Vec<u8>, key: &str, address: IpAddr, port_key: &str, port:
     }
 }
 
-/// The object under `alert`. `references` is where Suricata 8 has it; 7 does not write it.
-fn alert_object(out: &mut Vec<u8>, rule: &RuleInfo) {
+/// Which end is attacked, and the other one.
+fn ends(out: &mut Vec<u8>, alert: &Alert, target: Target) {
+    let from = (alert.source, alert.source_port);
+    let to = (alert.destination, alert.destination_port);
+    let (source, target) = match target {
+        Target::Source => (to, from),
+        Target::Destination => (from, to),
+    };
+    endpoint(out, ",\"source\":{\"ip\":\"", source.0, ",\"port\":", source.1);
+    endpoint(out, "},\"target\":{\"ip\":\"", target.0, ",\"port\":", target.1);
+    out.push(b'}');
+}
+
+/// The object under `alert`; `ends` writes which end is the target. `references` is where Suricata 8 has it; 7 does not write it.
+fn alert_object(out: &mut Vec<u8>, rule: &RuleInfo, ends: impl FnOnce(&mut Vec<u8>)) {
     // Nothing is blocked by a sensor that listens, whatever the rule asks for. (Suricata says "blocked"
     // for reject rules even then, because it does send the reset.)
     put(
@@ -145,6 +161,7 @@ fn alert_object(out: &mut Vec<u8>, rule: &RuleInfo) {
     out.extend_from_slice(b",\"category\":");
     field::string(out, &rule.category);
     put(out, format_args!(",\"severity\":{}", rule.priority));
+    ends(out);
     if !rule.references.is_empty() {
         out.extend_from_slice(b",\"references\":[");
         list(out, rule.references.iter().map(String::as_str));

@@ -266,7 +266,7 @@ impl Session {
     pub fn progress(&self, direction: FlowDirection) -> Progress {
         let half = self.half(direction);
         Progress {
-            sent: half.next_seq.wrapping_sub(half.isn).saturating_sub(1),
+            sent: half.next_seq.wrapping_sub(half.isn),
             acked: half.last_ack.wrapping_sub(half.isn).saturating_sub(1),
             raw: half.data.raw,
             app: half.data.app,
@@ -277,7 +277,7 @@ impl Session {
 /// How far a direction has come, in bytes of its stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// Sent, modulo 2^32: `stream_size`.
+    /// Sent, modulo 2^32, with SYN and FIN, which take a sequence number each: `stream_size`.
     pub sent: u32,
     /// Acknowledged, modulo 2^32.
     pub acked: u32,

@@ -2,6 +2,7 @@
 //! Suricata.
 
 mod filter;
+mod header;
 mod reference;
 mod rulesets;
 mod state;

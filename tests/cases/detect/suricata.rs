@@ -84,7 +84,12 @@ fn means_the_same(rule: &Rule) -> bool {
     // Suricata takes the number of `dsize:!6` for an upper bound when contents follow.
     let direction = rule.options.iter().any(|option| option.text == "flow:to_client;");
     let dsize = rule.options.iter().any(|option| option.text == "dsize:!6;");
+    // Suricata 8 knows them.
+    let newer = |test: &world::Test| {
+        ["flow.pkts", "flow.bytes"].iter().any(|name| test.text.starts_with(name))
+    };
     rule.action != "pass"
+        && !rule.options.iter().any(newer)
         && !(dsize && !rule.contents.is_empty())
         && !(direction && matches!(rule.protocol, "icmp" | "ip"))
         && !rule

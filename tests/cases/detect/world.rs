@@ -130,8 +130,68 @@ const fn test(text: &'static str, holds: fn(&Packet<'_>, Option<&FlowView>) -> b
     Test { text, holds, of_addresses: false }
 }
 
+fn v4(packet: &Packet<'_>) -> Option<Vec<u8>> {
+    match &packet.ip {
+        Some(nids::decode::Ip::V4(ip)) => Some(ip.header.to_vec()),
+        _ => None,
+    }
+}
+fn bits(packet: &Packet<'_>) -> Option<u8> {
+    v4(packet).map(|header| header[6] >> 5)
+}
+fn ip_options(packet: &Packet<'_>) -> Option<Vec<u8>> {
+    v4(packet).map(|header| header[20..].to_vec())
+}
+fn tcp_word(packet: &Packet<'_>, at: usize) -> Option<u32> {
+    let tcp = packet.tcp()?;
+    Some(u32::from_be_bytes(tcp.header[at..at + 4].try_into().unwrap()))
+}
+fn tcp_options(packet: &Packet<'_>) -> Option<Vec<u8>> {
+    packet.tcp().map(|tcp| tcp.header[20..].to_vec())
+}
+fn has(bytes: &[u8], sought: &[u8]) -> bool {
+    bytes.windows(sought.len()).any(|window| window == sought)
+}
+/// Identifier and sequence number of echo and timestamp.
+fn icmp_query(packet: &Packet<'_>) -> Option<(u16, u16)> {
+    let icmp = match &packet.transport {
+        Transport::Icmpv4(icmp) if [0, 8, 13].contains(&icmp.icmp_type) => icmp,
+        Transport::Icmpv6(icmp) if [128, 129].contains(&icmp.icmp_type) => icmp,
+        _ => return None,
+    };
+    let word = |at: usize| u16::from_be_bytes([icmp.header[at], icmp.header[at + 1]]);
+    Some((word(4), word(6)))
+}
+
+/// IP options of packets: none, a record of the route, padding, timestamps.
+pub const IP_OPTIONS: [&[u8]; 4] =
+    [&[], &[7, 7, 4, 1, 1, 1, 1, 0], &[1, 1, 1, 1], &[68, 8, 5, 0, 0, 0, 0, 0]];
+/// TCP options: none, a segment size, another and a scale, timestamps.
+pub const TCP_OPTIONS: [&[u8]; 4] =
+    [&[], &[2, 4, 5, 0xb4], &[2, 4, 2, 0x18, 1, 3, 3, 7], &[1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0]];
+
 /// Keywords for any protocol.
-pub const COMMON: [Test; 9] = [
+pub const COMMON: [Test; 27] = [
+    test("id:7;", |p, _| v4(p).is_some_and(|h| h[4..6] == [0, 7])),
+    test("tos:8;", |p, _| v4(p).is_some_and(|h| h[1] == 8)),
+    test("tos:!x08;", |p, _| v4(p).is_some_and(|h| h[1] != 8)),
+    test("fragbits:D;", |p, _| bits(p) == Some(2)),
+    test("fragbits:+D;", |p, _| bits(p).is_some_and(|b| b & 2 != 0)),
+    test("fragbits:*MR;", |p, _| bits(p).is_some_and(|b| b & 5 != 0)),
+    test("fragbits:!D;", |p, _| bits(p).is_some_and(|b| b & 2 == 0)),
+    test("fragoffset:1;", |p, _| v4(p).is_some_and(|h| h[7] == 1)),
+    test("fragoffset:<1;", |p, _| v4(p).is_some_and(|h| h[7] == 0)),
+    test("fragoffset:>1;", |p, _| number(p) == 44),
+    test("ipopts:rr;", |p, _| ip_options(p).is_some_and(|o| o == IP_OPTIONS[1])),
+    test("ipopts:eol;", |p, _| ip_options(p).is_some_and(|o| o == IP_OPTIONS[1])),
+    test("ipopts:nop;", |p, _| ip_options(p).is_some_and(|o| o == IP_OPTIONS[2])),
+    test("decode-event:ipv4.opt_pad_required;", |p, _| {
+        ip_options(p).is_some_and(|o| o == IP_OPTIONS[2])
+    }),
+    test("ip.src; content:\"|0a|\"; startswith;", |p, _| v4(p).is_some_and(|h| h[12] == 10)),
+    test("ipv4.hdr; content:\"|01 01 01|\";", |p, _| v4(p).is_some_and(|h| has(&h, &[1, 1, 1]))),
+    test("ipv4.hdr; content:!\"|01 01 01|\";", |p, _| v4(p).is_some_and(|h| !has(&h, &[1, 1, 1]))),
+    test("ipv6.hdr; content:\"|60|\"; startswith;", |p, _| p.ip.is_some() && v4(p).is_none()),
     test("dsize:0;", |p, _| payload(p).is_empty()),
     test("dsize:>0;", |p, _| !payload(p).is_empty()),
     test("dsize:2<>9;", |p, _| (3..=8).contains(&payload(p).len())),
@@ -146,7 +206,20 @@ pub const COMMON: [Test; 9] = [
         of_addresses: true,
     },
 ];
-pub const TCP: [Test; 9] = [
+pub const TCP: [Test; 18] = [
+    test("seq:7;", |p, _| tcp_word(p, 4) == Some(7)),
+    test("ack:0;", |p, _| tcp_word(p, 8) == Some(0)),
+    test("window:512;", |p, _| tcp_word(p, 12).is_some_and(|w| w & 0xffff == 512)),
+    test("window:!512;", |p, _| tcp_word(p, 12).is_some_and(|w| w & 0xffff != 512)),
+    test("tcp.mss:1460;", |p, _| tcp_options(p).is_some_and(|o| o == TCP_OPTIONS[1])),
+    test("tcp.mss:<1460;", |p, _| tcp_options(p).is_some_and(|o| o == TCP_OPTIONS[2])),
+    test("tcp.hdr; content:\"|02 04|\"; offset:20; depth:2;", |p, _| {
+        tcp_options(p).is_some_and(|o| o.starts_with(&[2, 4]))
+    }),
+    test("tcp.hdr; content:!\"|02 04|\"; offset:20;", |p, _| {
+        tcp_options(p).is_some_and(|o| !has(&o, &[2, 4]))
+    }),
+    test("flow.age:0;", |_, f| f.is_some()),
     test("flags:S;", |p, _| tcp_flags(p) == Some(0x02)),
     test("flags:S,12;", |p, _| tcp_flags(p).is_some_and(|f| f & 0x3f == 0x02)),
     test("flags:A+;", |p, _| tcp_flags(p).is_some_and(|f| f & 0x10 != 0)),
@@ -157,7 +230,16 @@ pub const TCP: [Test; 9] = [
     test("flags:!A;", |p, _| tcp_flags(p).is_some_and(|f| f & 0x10 == 0)),
     test("flags:0;", |p, _| tcp_flags(p) == Some(0)),
 ];
-pub const ICMP: [Test; 5] = [
+pub const UDP: [Test; 1] = [test("udp.hdr; content:\"|00 08|\"; offset:4; depth:2;", |p, _| {
+    matches!(p.transport, Transport::Udp(_)) && p.payload.is_empty()
+})];
+pub const ICMP: [Test; 8] = [
+    test("icmp_id:7;", |p, _| icmp_query(p).is_some_and(|(id, _)| id == 7)),
+    test("icmp_seq:8;", |p, _| icmp_query(p).is_some_and(|(_, sequence)| sequence == 8)),
+    test("icmpv4.hdr; content:\"|00 07|\"; offset:4; depth:2;", |p, _| match &p.transport {
+        Transport::Icmpv4(icmp) => icmp.header[4..6] == [0, 7],
+        _ => false,
+    }),
     test("itype:8;", |p, _| icmp(p).is_some_and(|(t, _)| t == 8)),
     test("itype:<9;", |p, _| icmp(p).is_some_and(|(t, _)| t < 9)),
     test("itype:7<>14;", |p, _| icmp(p).is_some_and(|(t, _)| (8..14).contains(&t))),
@@ -173,7 +255,15 @@ pub const IP: [Test; 4] = [
 fn way(flow: Option<&FlowView>) -> FlowDirection {
     flow.map_or(FlowDirection::ToServer, |flow| flow.direction)
 }
-pub const FLOW: [Test; 8] = [
+pub const FLOW: [Test; 12] = [
+    test("flow.pkts:toserver,>1;", |_, f| f.is_some_and(|f| f.packets_to_server > 1)),
+    test("flow.pkts_toclient:<2;", |_, f| f.is_some_and(|f| f.packets_to_client < 2)),
+    test("flow.bytes:either,>100;", |_, f| {
+        f.is_some_and(|f| f.bytes_to_server > 100 || f.bytes_to_client > 100)
+    }),
+    test("flow.bytes:both,>40;", |_, f| {
+        f.is_some_and(|f| f.bytes_to_server > 40 && f.bytes_to_client > 40)
+    }),
     test("flow:to_server;", |_, f| way(f) == FlowDirection::ToServer),
     test("flow:to_client;", |_, f| way(f) == FlowDirection::ToClient),
     test("flow:established;", |_, f| f.is_some_and(|f| f.established)),
@@ -202,11 +292,16 @@ impl Rule {
             self.destination_port.0,
             self.sid
         );
-        for option in &self.options {
+        // What is sought in headers stands behind what is sought in the payload.
+        let is_buffer = |option: &&Test| option.text.contains("content:");
+        for option in self.options.iter().filter(|option| !is_buffer(option)) {
             let _ = write!(out, " {}", option.text);
         }
         for content in &self.contents {
             content.write(&mut out);
+        }
+        for option in self.options.iter().filter(is_buffer) {
+            let _ = write!(out, " {}", option.text);
         }
         let _ = write!(out, " priority:{}; sid:{};)", self.priority, self.sid);
         out
@@ -429,8 +524,9 @@ pub fn rule() -> impl Strategy<Value = Rule> {
         prop::bool::weighted(0.1),
         1..4_u8,
         (
-            option(0.2, prop::sample::select(&COMMON[..])),
-            option(0.3, prop::sample::select(&TCP[..])),
+            option(0.4, prop::sample::select(&COMMON[..])),
+            option(0.2, prop::sample::select(&UDP[..])),
+            option(0.4, prop::sample::select(&TCP[..])),
             option(0.3, prop::sample::select(&ICMP[..])),
             option(0.3, prop::sample::select(&IP[..])),
             option(0.3, prop::sample::select(&FLOW[..])),
@@ -450,7 +546,7 @@ pub fn rule() -> impl Strategy<Value = Rule> {
                 contents,
                 fast,
             )| {
-                let (common, tcp, icmp, ip, flow) = tests;
+                let (common, udp, tcp, icmp, ip, flow) = tests;
                 let mut rule = Rule {
                     sid: 0,
                     action,
@@ -466,6 +562,7 @@ pub fn rule() -> impl Strategy<Value = Rule> {
                 };
                 let protocol_test = match protocol {
                     "tcp" | "tcp-pkt" => tcp,
+                    "udp" => udp,
                     "icmp" => icmp,
                     "ip" => ip,
                     _ => None,
@@ -526,7 +623,41 @@ pub struct PacketSpec {
     pub destination: IpAddr,
     pub ttl: u8,
     pub layer: Layer,
+    pub fields: Fields,
     pub payload: Vec<u8>,
+}
+
+/// Fields of its headers that few rules ask for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Fields {
+    pub tos: u8,
+    pub id: u16,
+    /// Reserved, don't fragment, as they lie.
+    pub bits: u8,
+    pub ip_options: &'static [u8],
+    pub tcp_options: &'static [u8],
+    pub window: u16,
+    pub icmp: [u8; 4],
+}
+
+fn fields() -> impl Strategy<Value = Fields> {
+    let rare = prop::bool::weighted(0.3);
+    (
+        (rare, 6..9_u16, prop::sample::select(&[0_u8, 0x40, 0x40, 0x80, 0xc0][..])),
+        prop::sample::select(&IP_OPTIONS[..]),
+        prop::sample::select(&TCP_OPTIONS[..]),
+        prop::sample::select(&[512_u16, 4096][..]),
+        prop::sample::select(&[[0_u8, 1, 0, 1], [0, 7, 0, 8], [0, 8, 0, 7]][..]),
+    )
+        .prop_map(|((tos, id, bits), ip_options, tcp_options, window, icmp)| Fields {
+            tos: if tos { 8 } else { 0 },
+            id,
+            bits,
+            ip_options,
+            tcp_options,
+            window,
+            icmp,
+        })
 }
 
 /// Its transport layer.
@@ -562,7 +693,11 @@ impl PacketSpec {
                 body.extend(ports.1.to_be_bytes());
                 body.extend(seq.to_be_bytes());
                 body.extend(ack.to_be_bytes());
-                body.extend([0x50, flags, 0x10, 0, 0, 0, 0, 0]);
+                let words = 5 + self.fields.tcp_options.len() as u8 / 4;
+                body.extend([words << 4, flags]);
+                body.extend(self.fields.window.to_be_bytes());
+                body.extend([0, 0, 0, 0]);
+                body.extend(self.fields.tcp_options);
                 6
             }
             Layer::Udp { ports } => {
@@ -573,7 +708,8 @@ impl PacketSpec {
                 17
             }
             Layer::Icmp { kind, code } => {
-                body.extend([kind, code, 0, 0, 0, 1, 0, 1]);
+                body.extend([kind, code, 0, 0]);
+                body.extend(self.fields.icmp);
                 if v6 { 58 } else { 1 }
             }
             Layer::Other(number) | Layer::Fragment(number) => number,
@@ -587,13 +723,17 @@ impl PacketSpec {
         }
         match (self.source, self.destination) {
             (IpAddr::V4(source), IpAddr::V4(destination)) => {
-                let mut header = vec![0x45, 0];
-                header.extend((20 + body.len() as u16).to_be_bytes());
+                let options = self.fields.ip_options;
+                let mut header = vec![0x45 + options.len() as u8 / 4, self.fields.tos];
+                header.extend((20 + options.len() as u16 + body.len() as u16).to_be_bytes());
+                header.extend(self.fields.id.to_be_bytes());
                 // A fragment: eight bytes in, more follow.
-                header.extend([0, 1, if fragment { 0x20 } else { 0 }, u8::from(fragment)]);
+                let more = if fragment { 0x20 } else { 0 };
+                header.extend([self.fields.bits | more, u8::from(fragment)]);
                 header.extend([self.ttl, protocol, 0, 0]);
                 header.extend(source.octets());
                 header.extend(destination.octets());
+                header.extend(options);
                 let sum: u32 = header
                     .chunks(2)
                     .map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]])))
@@ -673,12 +813,13 @@ fn layer() -> impl Strategy<Value = Layer> {
 
 /// Any packet.
 pub fn packet() -> impl Strategy<Value = PacketSpec> {
-    (addresses(), 62..67_u8, layer(), payload_bytes()).prop_map(
-        |((source, destination), ttl, layer, payload)| PacketSpec {
+    (addresses(), 62..67_u8, layer(), fields(), payload_bytes()).prop_map(
+        |((source, destination), ttl, layer, fields, payload)| PacketSpec {
             source,
             destination,
             ttl,
             layer,
+            fields,
             payload,
         },
     )
@@ -720,7 +861,8 @@ fn connection() -> impl Strategy<Value = Vec<PacketSpec>> {
                     let layer = Layer::Tcp { ports, flags, seq: sequence[me], ack };
                     let payload = payload.to_vec();
                     sequence[me] += payload.len() as u32 + u32::from(flags & 0x03 != 0);
-                    out.push(PacketSpec { source, destination, ttl: 64, layer, payload });
+                    let fields = Fields { window: 4096, ..Fields::default() };
+                    out.push(PacketSpec { source, destination, ttl: 64, layer, fields, payload });
                 };
                 if handshake {
                     push(true, 0x02, b"");

@@ -1,18 +1,19 @@
-//! `ip_proto`: IP protocol by number or name, with `!`, `<` and `>` (Suricata user guide, "IP
-//! Keywords"). It narrows the header's protocol, so it costs nothing when packets are inspected.
+//! `ip_proto`: IP protocol by number or name, with `!`, `<` and `>`; `l3_proto`: IP version (Suricata user
+//! guide, "IP Keywords"). They narrow the header's protocol, so they cost nothing when packets are inspected.
 
 use super::value::{Fault, Use, Word};
 use super::{Draft, Keyword};
 use crate::detect::protocol::Numbers;
 
 /// Keywords of this family.
-pub const KEYWORDS: &[Keyword] = &[Keyword { name: "ip_proto", apply }];
+pub const KEYWORDS: &[Keyword] =
+    &[Keyword { name: "ip_proto", apply }, Keyword { name: "l3_proto", apply: version }];
 
 fn apply(draft: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
     if !draft.header_is_ip {
         return Err(keyword.conflict("`ip_proto` needs the protocol `ip` in the header"));
     }
-    let value = keyword.value()?;
+    let value = keyword.value()?.trim().unquote();
     let numbers = draft.protocol.numbers.intersect(&parse(value)?);
     if numbers == Numbers::NONE {
         return Err(value.fault(
@@ -21,6 +22,21 @@ fn apply(draft: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
         ));
     }
     draft.protocol.numbers = numbers;
+    Ok(())
+}
+
+fn version(draft: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
+    let value = keyword.value()?.trim();
+    let v6 = match value.text.to_ascii_lowercase().as_str() {
+        "ip4" | "ipv4" => false,
+        "ip6" | "ipv6" => true,
+        _ => return Err(value.bad("the version is `ipv4` or `ipv6`")),
+    };
+    let protocol = &mut draft.protocol;
+    (protocol.v4, protocol.v6) = (protocol.v4 && !v6, protocol.v6 && v6);
+    if !protocol.v4 && !protocol.v6 {
+        return Err(keyword.conflict("the rule asks for the other IP version already"));
+    }
     Ok(())
 }
 

@@ -1,9 +1,11 @@
 //! Keywords that say what a rule is and do not decide whether it matches: `msg`, `sid`, `gid`, `rev`,
-//! `classtype`, `priority`, `reference`, `metadata`, `target`, `noalert` (Suricata user guide, "Meta
-//! Keywords").
+//! `classtype`, `priority`, `reference`, `metadata`, `target`; and those that say what comes of a match:
+//! `noalert`, `alert`, `bypass` (Suricata user guide, "Meta Keywords", "noalert", "Bypass Keyword").
+//! `prefilter` is a hint on speed and changes nothing else.
 
 use super::value::{Fault, Use, Word};
 use super::{Draft, Keyword};
+use crate::detect::alert::Target;
 use crate::rule::diagnostic::ReasonKind;
 
 /// Keywords of this family.
@@ -18,6 +20,10 @@ pub const KEYWORDS: &[Keyword] = &[
     Keyword { name: "metadata", apply: metadata },
     Keyword { name: "target", apply: target },
     Keyword { name: "noalert", apply: noalert },
+    Keyword { name: "alert", apply: alert },
+    Keyword { name: "bypass", apply: bypass },
+    Keyword { name: "prefilter", apply: prefilter },
+    Keyword { name: "replace", apply: replace },
 ];
 
 /// What these keywords said.
@@ -39,8 +45,12 @@ pub struct Meta {
     pub references: Vec<(String, String)>,
     /// `metadata`: key and value.
     pub metadata: Vec<(String, String)>,
-    /// `noalert`.
+    /// `target`.
+    pub target: Option<Target>,
+    /// `noalert`, unless an `alert` follows.
     pub noalert: bool,
+    /// `bypass`.
+    pub bypass: bool,
 }
 
 fn set<T>(slot: &mut Option<T>, value: T, keyword: &Use<'_>) -> Result<(), Fault> {
@@ -119,19 +129,46 @@ fn metadata(draft: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Which side is the target shows in Suricata's EVE `alert.source` and `alert.target` only.
-fn target(_: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
-    let value = keyword.value()?;
-    match value.text {
-        "src_ip" | "dest_ip" => Ok(()),
-        _ => Err(value.bad("the target is `src_ip` or `dest_ip`")),
-    }
+fn target(draft: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
+    let value = keyword.value()?.trim();
+    let target = match value.text {
+        "src_ip" => Target::Source,
+        "dest_ip" => Target::Destination,
+        _ => return Err(value.bad("the target is `src_ip` or `dest_ip`")),
+    };
+    set(&mut draft.meta.target, target, keyword)
 }
 
 fn noalert(draft: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
     keyword.no_value()?;
     draft.meta.noalert = true;
     Ok(())
+}
+
+fn alert(draft: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
+    keyword.no_value()?;
+    draft.meta.noalert = false;
+    Ok(())
+}
+
+fn bypass(draft: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
+    keyword.no_value()?;
+    draft.meta.bypass = true;
+    Ok(())
+}
+
+/// It names the keyword before it; which one is looked for first is chosen here without.
+fn prefilter(draft: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
+    keyword.no_value()?;
+    if draft.checks.is_empty() && draft.flow.is_none() && draft.contents().next().is_none() {
+        return Err(keyword.conflict("`prefilter` stands behind the keyword that it is about"));
+    }
+    Ok(())
+}
+
+fn replace(_: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
+    let reason = "`replace` changes packets, and this sensor only listens";
+    Err(keyword.name.fault(ReasonKind::UnsupportedKeyword, reason))
 }
 
 /// A rule without `sid` cannot be told from others.

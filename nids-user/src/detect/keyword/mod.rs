@@ -5,15 +5,23 @@
 
 pub mod content;
 pub mod dsize;
+pub mod event;
 pub mod flags;
 pub mod flow;
+pub mod flow_count;
+pub mod fragment;
+pub mod header;
 pub mod icmp;
 pub mod ip_proto;
+pub mod ipv4;
 pub mod meta;
 pub mod number;
 pub mod sameip;
+pub mod stream_size;
+pub mod tcp;
 pub mod ttl;
 pub mod value;
+pub mod vlan;
 
 use crate::rule::ast::{Rule, RuleOption, Span};
 use crate::rule::keywords;
@@ -36,7 +44,7 @@ pub struct Keyword {
     pub apply: fn(&mut Draft<'_>, &Use<'_>) -> Result<(), Fault>,
 }
 
-const FAMILIES: [&[Keyword]; 9] = [
+const FAMILIES: [&[Keyword]; 17] = [
     content::KEYWORDS,
     meta::KEYWORDS,
     flow::KEYWORDS,
@@ -46,6 +54,14 @@ const FAMILIES: [&[Keyword]; 9] = [
     ip_proto::KEYWORDS,
     sameip::KEYWORDS,
     ttl::KEYWORDS,
+    fragment::KEYWORDS,
+    ipv4::KEYWORDS,
+    tcp::KEYWORDS,
+    vlan::KEYWORDS,
+    header::KEYWORDS,
+    event::KEYWORDS,
+    stream_size::KEYWORDS,
+    flow_count::KEYWORDS,
 ];
 
 /// A signature while its rule is read.
@@ -133,6 +149,7 @@ impl<'a> Draft<'a> {
             self.apply(option)?;
         }
         meta::verify(self)?;
+        header::verify(self)?;
         dsize::verify(self)
     }
 
@@ -148,16 +165,14 @@ impl<'a> Draft<'a> {
         (keyword.apply)(self, &Use { name, value })
     }
 
-    /// From here on contents are those of `buffer`, named at `span`: of the payload there is one, of the
-    /// others one each time that they are named.
+    /// From here on contents are those of `buffer`, named at `span`. A packet has one of each, so that
+    /// naming it again goes on where it was left.
     pub fn select(&mut self, buffer: Buffer, span: Span) {
-        self.current = match buffer {
-            Buffer::Payload => 0,
-            _ => {
-                self.buffers.push(BufferDraft { buffer, span, steps: Vec::new() });
-                self.buffers.len() - 1
-            }
-        };
+        let known = self.buffers.iter().position(|known| known.buffer == buffer);
+        self.current = known.unwrap_or_else(|| {
+            self.buffers.push(BufferDraft { buffer, span, steps: Vec::new() });
+            self.buffers.len() - 1
+        });
     }
 
     /// The steps of the buffer at hand.

@@ -26,7 +26,7 @@ impl<T: Copy + PartialOrd> Comparison<T> {
 }
 
 /// A number type that keywords compare.
-pub trait Number: Copy + PartialOrd + Display + TryFrom<i64> + Into<i64> {
+pub trait Number: Copy + PartialOrd + Display + TryFrom<i128> + Into<i128> {
     /// Smallest.
     const MIN: Self;
     /// Largest.
@@ -43,10 +43,34 @@ impl Number for u16 {
     const MAX: Self = u16::MAX;
 }
 
+impl Number for u32 {
+    const MIN: Self = u32::MIN;
+    const MAX: Self = u32::MAX;
+}
+
+impl Number for u64 {
+    const MIN: Self = u64::MIN;
+    const MAX: Self = u64::MAX;
+}
+
+/// Reads a comparison with numbers that fields hold up to `most` only.
+pub fn comparison_up_to<T: Number>(word: Word<'_>, most: T) -> Result<Comparison<T>, Fault> {
+    match comparison(word)? {
+        Comparison::Within(least, _) if least > most => {
+            Err(word.bad(format!("must be up to {most}")))
+        }
+        Comparison::Within(_, last) if last > most && last < T::MAX => {
+            Err(word.bad(format!("must be up to {most}")))
+        }
+        Comparison::Not(other) if other > most => Err(word.bad(format!("must be up to {most}"))),
+        comparison => Ok(comparison),
+    }
+}
+
 /// Reads a comparison. One that nothing or everything fulfils is a fault, as it is in Suricata.
 pub fn comparison<T: Number>(word: Word<'_>) -> Result<Comparison<T>, Fault> {
     let word = word.trim();
-    let number = |word: Word<'_>| -> Result<i64, Fault> {
+    let number = |word: Word<'_>| -> Result<i128, Fault> {
         if word.text.starts_with(['+', '-']) {
             return Err(word.bad(format!("`{}` is not a number", word.text)));
         }
@@ -86,7 +110,7 @@ pub fn comparison<T: Number>(word: Word<'_>) -> Result<Comparison<T>, Fault> {
     Ok(Comparison::Within(convert(word, least)?, convert(word, most)?))
 }
 
-fn convert<T: Number>(word: Word<'_>, value: i64) -> Result<T, Fault> {
+fn convert<T: Number>(word: Word<'_>, value: i128) -> Result<T, Fault> {
     T::try_from(value).map_err(|_| word.bad("out of range"))
 }
 

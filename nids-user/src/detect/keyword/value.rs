@@ -113,14 +113,14 @@ impl<'a> Word<'a> {
     /// A number of decimal digits between `least` and `most`.
     pub fn number<T>(&self, least: T, most: T) -> Result<T, Fault>
     where
-        T: TryFrom<i64> + PartialOrd + std::fmt::Display + Copy,
+        T: TryFrom<i128> + PartialOrd + std::fmt::Display + Copy,
     {
         let digits = self.text.strip_prefix(['-', '+']).unwrap_or(self.text);
         let valid = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
         if !valid {
             return Err(self.bad(format!("`{}` is not a number", self.text)));
         }
-        let value = self.text.parse::<i64>().ok().and_then(|value| T::try_from(value).ok());
+        let value = self.text.parse::<i128>().ok().and_then(|value| T::try_from(value).ok());
         match value {
             Some(value) if least <= value && value <= most => Ok(value),
             _ => Err(self.bad(format!("must be between {least} and {most}"))),

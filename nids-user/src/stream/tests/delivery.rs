@@ -143,6 +143,6 @@ fn progress_is_told() {
     script.send(&c("PA", C, S).data(b"12345"));
     script.send(&s("PA", S, C + 5).data(b"123"));
     let session = script.slot.as_ref().unwrap();
-    assert_eq!(session.progress(ToServer), Progress { sent: 5, acked: 5, raw: 5, app: 5 });
-    assert_eq!(session.progress(ToClient), Progress { sent: 3, acked: 0, raw: 3, app: 3 });
+    assert_eq!(session.progress(ToServer), Progress { sent: 6, acked: 5, raw: 5, app: 5 });
+    assert_eq!(session.progress(ToClient), Progress { sent: 4, acked: 0, raw: 3, app: 3 });
 }
