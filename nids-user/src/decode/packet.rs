@@ -460,7 +460,7 @@ pub fn of_flow_end(ends: &Ends, direction: FlowDirection, time: Timestamp) -> Pa
         })),
         (IpAddr::V6(source), IpAddr::V6(destination)) => Some(Ip::V6(Ipv6 {
             header: &[],
-            extensions: &[],
+            headers: &[],
             source,
             destination,
             hop_limit: 0,
