@@ -1,7 +1,7 @@
 //! `fragbits` and `fragoffset`: the flags and the offset by which IP fragments datagrams (Suricata user
 //! guide, "IP Keywords").
 //!
-//! `fragbits:MD` is exactly these, `+` all of these and maybe more, `*` any of these, `!` not all of these.
+//! `fragbits:MD` is exactly these, `+` all of these and more, `*` any of these, `!` not all of these.
 //! Only IPv4 has such bits. The offset counts blocks of 8 bytes in IPv4; in IPv6, where a fragment header
 //! must be there, it counts bytes: so Suricata has it.
 
@@ -23,7 +23,8 @@ const RESERVED: u8 = 4;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
     Exactly,
-    All,
+    /// These, and one other at least: so Suricata has it.
+    More,
     Any,
     NotAll,
 }
@@ -49,7 +50,7 @@ impl FragmentBits {
     fn hold(&self, bits: u8) -> bool {
         match self.mode {
             Mode::Exactly => bits == self.bits,
-            Mode::All => bits & self.bits == self.bits,
+            Mode::More => bits & self.bits == self.bits && bits != self.bits,
             Mode::Any => bits & self.bits != 0,
             Mode::NotAll => bits & self.bits != self.bits,
         }
@@ -78,7 +79,7 @@ fn bits(draft: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
 }
 
 fn parse(word: Word<'_>) -> Result<FragmentBits, Fault> {
-    let modes = [("+", Mode::All), ("*", Mode::Any), ("!", Mode::NotAll)];
+    let modes = [("+", Mode::More), ("*", Mode::Any), ("!", Mode::NotAll)];
     let (mode, letters) = modes
         .into_iter()
         .find_map(|(sign, mode)| Some((mode, word.strip_prefix(sign)?)))
@@ -128,8 +129,8 @@ mod tests {
             ("DM", &[3]),
             ("MM", &[1]),
             ("MDR", &[7]),
-            ("+M", &[1, 3, 5, 7]),
-            ("+ MD", &[3, 7]),
+            ("+M", &[3, 5, 7]),
+            ("+ MD", &[7]),
             ("*MD", &[1, 2, 3, 5, 6, 7]),
             ("!M", &[0, 2, 4, 6]),
             ("! MD", &[0, 1, 2, 4, 5, 6]),
