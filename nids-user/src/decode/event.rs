@@ -160,12 +160,10 @@ events! {
     Ipv6UselessFragment = "ipv6.exthdr_useless_fh",
     Ipv6FragmentReserved = "ipv6.fh_non_zero_reserved_field",
     Ipv6FragmentInvalidLength = "ipv6.frag_invalid_length",
-    Ipv4FragPacketTooLarge = "ipv4.frag_pkt_too_large",
-    Ipv4FragOverlap = "ipv4.frag_overlap",
-    Ipv4FragIgnored = "ipv4.frag_ignored",
-    Ipv6FragPacketTooLarge = "ipv6.frag_pkt_too_large",
-    Ipv6FragOverlap = "ipv6.frag_overlap",
-    Ipv6FragIgnored = "ipv6.frag_ignored",
+    /// Not kept: too many of one datagram, or behind its end.
+    Ipv4FragmentIgnored = "ipv4.frag_ignored",
+    /// See [`Event::Ipv4FragmentIgnored`].
+    Ipv6FragmentIgnored = "ipv6.frag_ignored",
     Ipv6DuplicateRouting = "ipv6.exthdr_dupl_rh",
     Ipv6RoutingType0 = "ipv6.rh_type_0",
     Ipv6DuplicateHopByHop = "ipv6.exthdr_dupl_hh",

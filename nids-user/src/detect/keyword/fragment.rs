@@ -1,7 +1,9 @@
 //! `fragbits` and `fragoffset`: the flags and the offset by which IP fragments datagrams (Suricata user
 //! guide, "IP Keywords").
 //!
-//! `fragbits:MD` is exactly these, `+` all of these and more, `*` any of these, `!` not all of these.
+//! `fragbits:MD` is exactly these, `+MD` all of these and more, `*MD` any of these, `!MD` not all of these.
+//! Snort's rules have the sign behind the bits, where `MD+` is all of these, alone or with more; Suricata 7
+//! takes no notice of it there.
 //! Only IPv4 has such bits. The offset counts blocks of 8 bytes in IPv4; in IPv6, where a fragment header
 //! must be there, it counts bytes: so Suricata has it.
 
@@ -25,6 +27,8 @@ enum Mode {
     Exactly,
     /// These, and one other at least: so Suricata has it.
     More,
+    /// These, alone or with others.
+    All,
     Any,
     NotAll,
 }
@@ -51,6 +55,7 @@ impl FragmentBits {
         match self.mode {
             Mode::Exactly => bits == self.bits,
             Mode::More => bits & self.bits == self.bits && bits != self.bits,
+            Mode::All => bits & self.bits == self.bits,
             Mode::Any => bits & self.bits != 0,
             Mode::NotAll => bits & self.bits != self.bits,
         }
@@ -79,11 +84,11 @@ fn bits(draft: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
 }
 
 fn parse(word: Word<'_>) -> Result<FragmentBits, Fault> {
-    let modes = [("+", Mode::More), ("*", Mode::Any), ("!", Mode::NotAll)];
-    let (mode, letters) = modes
-        .into_iter()
-        .find_map(|(sign, mode)| Some((mode, word.strip_prefix(sign)?)))
-        .unwrap_or((Mode::Exactly, word));
+    let before = [("+", Mode::More), ("*", Mode::Any), ("!", Mode::NotAll)];
+    let behind = [("+", Mode::All), ("*", Mode::Any), ("!", Mode::NotAll)];
+    let before = before.iter().find_map(|(sign, mode)| Some((*mode, word.strip_prefix(sign)?)));
+    let behind = behind.iter().find_map(|(sign, mode)| Some((*mode, word.strip_suffix(sign)?)));
+    let (mode, letters) = before.or(behind).unwrap_or((Mode::Exactly, word));
     let mut parsed = FragmentBits { mode, bits: 0 };
     for (at, letter) in letters.text.char_indices() {
         parsed.bits |= match letter {
@@ -92,11 +97,8 @@ fn parse(word: Word<'_>) -> Result<FragmentBits, Fault> {
             'R' => RESERVED,
             _ => {
                 let text = letters.text.get(at..at + letter.len_utf8()).unwrap_or(letters.text);
-                let reason = match letter {
-                    '+' | '*' | '!' => format!("`{letter}` stands before the bits"),
-                    _ => format!("`{letter}` is not a bit; the bits are M D R"),
-                };
-                return Err(Word { text, start: letters.start + at }.bad(reason));
+                return Err(Word { text, start: letters.start + at }
+                    .bad(format!("`{letter}` is not a bit; the bits are M D R")));
             }
         };
     }
@@ -131,6 +133,9 @@ mod tests {
             ("MDR", &[7]),
             ("+M", &[3, 5, 7]),
             ("+ MD", &[7]),
+            // Snort's.
+            ("M+", &[1, 3, 5, 7]),
+            ("MD !", &[0, 1, 2, 4, 5, 6]),
             ("*MD", &[1, 2, 3, 5, 6, 7]),
             ("!M", &[0, 2, 4, 6]),
             ("! MD", &[0, 1, 2, 4, 5, 6]),
@@ -144,7 +149,7 @@ mod tests {
     #[test]
     fn refuses_what_is_none() {
         for (text, start, end) in
-            [("m", 0, 1), ("MX", 1, 2), ("M+", 1, 2), ("-M", 0, 1), ("0", 0, 1), ("+", 0, 1)]
+            [("m", 0, 1), ("MX", 1, 2), ("+M+", 2, 3), ("-M", 0, 1), ("0", 0, 1), ("+", 0, 1)]
         {
             let fault = read(text).unwrap_err();
             assert_eq!((fault.span.start, fault.span.end), (start, end), "{text}");

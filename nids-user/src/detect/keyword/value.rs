@@ -92,6 +92,12 @@ impl<'a> Word<'a> {
         Self { text, start: self.start + (self.text.len() - text.len()) }.trim()
     }
 
+    /// What stands before `suffix`, trimmed.
+    pub fn strip_suffix(self, suffix: &str) -> Option<Self> {
+        let text = self.text.strip_suffix(suffix)?;
+        Some(Self { text, ..self }.trim())
+    }
+
     /// What stands between double quotes, if it is quoted as a whole; else itself.
     pub fn unquote(self) -> Self {
         match self.text.strip_prefix('"').and_then(|text| text.strip_suffix('"')) {
