@@ -364,10 +364,16 @@ impl Engine {
         };
         let fragment = self.defrag.push(packet)?;
         let (overlap, too_large, ignored) = match v6 {
-            false => {
-                (Event::Ipv4FragmentOverlap, Event::Ipv4FragmentTooLarge, Event::Ipv4FragmentIgnored)
-            }
-            true => (Event::Ipv6FragmentOverlap, Event::Ipv6FragmentTooLarge, Event::Ipv6FragmentIgnored),
+            false => (
+                Event::Ipv4FragmentOverlap,
+                Event::Ipv4FragmentTooLarge,
+                Event::Ipv4FragmentIgnored,
+            ),
+            true => (
+                Event::Ipv6FragmentOverlap,
+                Event::Ipv6FragmentTooLarge,
+                Event::Ipv6FragmentIgnored,
+            ),
         };
         for (happened, event) in [
             (fragment.overlap, overlap),

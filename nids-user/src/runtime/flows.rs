@@ -116,7 +116,7 @@ impl Flows {
         if let Some(session) = &mut flow.session {
             subject.stream.progress = Some(progress(session));
             let before = tracked.verdict.sent_before;
-            if tracked.verdict.in_stream && session.progress(direction).sent != before {
+            if tracked.verdict.in_stream && session.sent(direction) != before {
                 flow.messages.speak(direction, before);
             }
             let (messages, room) = (&flow.messages, &mut self.room);

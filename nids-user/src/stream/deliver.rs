@@ -261,6 +261,12 @@ impl Session {
         (data.raw_is_off() || used_up(data.raw)) && (data.app_is_off() || used_up(data.app))
     }
 
+    /// Bytes of its stream that `direction` has sent, modulo 2^32.
+    pub fn sent(&self, direction: FlowDirection) -> u32 {
+        let half = self.half(direction);
+        half.next_seq.wrapping_sub(half.isn.wrapping_add(1))
+    }
+
     /// Bytes of `direction` that its receiver has acknowledged, its sender sent, and the rules were
     /// shown: what `stream_size` and the flow record ask for.
     pub fn progress(&self, direction: FlowDirection) -> Progress {

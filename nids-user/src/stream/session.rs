@@ -95,7 +95,7 @@ pub struct Verdict {
     pub swapped: bool,
     /// `stream.reassembly.urgent.policy` asks for the packet to be dropped.
     pub drop: bool,
-    /// Bytes that its direction had sent before, modulo 2^32.
+    /// Where the next byte of its direction's stream was expected, from 0, modulo 2^32.
     pub sent_before: u32,
     /// What was odd.
     pub events: Events,
@@ -121,7 +121,7 @@ impl StreamContext {
         if let Some(session) = slot {
             verdict.state = session.state;
             verdict.established = session.has(fact::FLOW_ESTABLISHED);
-            verdict.sent_before = session.progress(direction).sent;
+            verdict.sent_before = session.sent(direction);
         }
         if !checksum_ok {
             // The host will not take it, so the stream must not: the classic insertion attack.

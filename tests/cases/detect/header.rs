@@ -253,6 +253,7 @@ fn streams_and_flows() {
         bytes_to_server: 400,
         bytes_to_client: 150,
         start: world::frame(&[], true, 0).time,
+        last: world::frame(&[], true, 0).time,
     };
     let progress = |sent| Progress { sent, acked: 0, raw: 0, app: 0 };
     let stream = StreamFacts {
