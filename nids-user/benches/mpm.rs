@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use nids::capture::{Direction, Frame, LinkType, Timestamp};
 use nids::decode::decode;
+use nids::detect::memory::Shared;
 use nids::detect::mpm::{Hits, Kind, Matcher, build, build_kind};
 use nids::detect::subject::Subject;
 use nids::detect::{Environment, Inspector, Ruleset, compile};
@@ -207,7 +208,7 @@ fn inspection(rounds: usize) {
         let start = Instant::now();
         let ruleset = ruleset(&text);
         let built = start.elapsed();
-        let mut inspector = Inspector::new(&ruleset);
+        let mut inspector = Inspector::new(&ruleset, Shared::new(0));
         let mut line = format!("{name:>16}:");
         for length in [64, 512, 1460] {
             let packets: Vec<Vec<u8>> = (0..200).map(|_| segment(&random.text(length))).collect();

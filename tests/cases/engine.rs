@@ -22,6 +22,7 @@ fn rules(text: &str) -> Arc<Ruleset> {
         variables: Default::default(),
         classifications: Default::default(),
         references: Default::default(),
+        ..Environment::default()
     };
     let compiled = detect::compile(&parsed.rules, &environment);
     assert_eq!(compiled.refusals, []);

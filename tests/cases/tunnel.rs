@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use nids::capture::{Direction, Frame, LinkType, Timestamp};
 use nids::decode::{Event, Packet, Tunnels, decode};
+use nids::detect::memory::Shared;
 use nids::detect::subject::Subject;
 use nids::detect::{self, Environment, Inspector, Ruleset};
 use nids::rule::parser;
@@ -467,6 +468,7 @@ fn ruleset() -> Ruleset {
         variables: Default::default(),
         classifications: Default::default(),
         references: Default::default(),
+        ..Environment::default()
     };
     detect::compile(&parsed.rules, &environment).ruleset
 }
@@ -495,7 +497,7 @@ fn packets<'a>(link: LinkType, data: &'a [u8]) -> Vec<Packet<'a>> {
 #[test]
 fn each_is_raised_and_found() {
     let ruleset = ruleset();
-    let mut inspector = Inspector::new(&ruleset);
+    let mut inspector = Inspector::new(&ruleset, Shared::new(0));
     for case in all() {
         let mut events = Vec::new();
         let mut found = Vec::new();

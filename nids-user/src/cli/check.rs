@@ -57,7 +57,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     settings.set_all(&args.set, false)?;
     let source = RuleSource::new(&args.paths, &settings, args.strict);
     let mut loaded = source.load()?;
-    let environment = source.environment(&mut loaded);
+    let environment = source.environment(&mut loaded)?;
     let compiled = detect::compile(&loaded.rules, &environment);
 
     let order: HashMap<_, _> = loaded.files.iter().zip(0usize..).collect();

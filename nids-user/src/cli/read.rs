@@ -76,6 +76,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     engine.skip(SkipReason::LinkType, source.skipped_link_type());
     let seconds = start.elapsed().as_secs_f64();
     engine.shut_down();
+    rules.save();
     let counters = engine.counters();
     let flows = engine.flow_counters();
     // The last sender: the writer ends when it has written what is queued.

@@ -13,6 +13,7 @@ use super::exit::Failure;
 use crate::capture::interface;
 use crate::capture::xdp::{self, Capture, DirectionChoice, ModeChoice};
 use crate::config::Settings;
+use crate::detect::memory::Shared;
 use crate::output::{self, OutputConfig, Policy};
 use crate::runtime::control::Control;
 use crate::runtime::engine::{Engine, EngineConfig};
@@ -115,8 +116,9 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let source = RuleSource::new(&args.rules, &settings, args.strict);
     log::info!("rules: {}", source.describe());
     let no_filter = args.no_filter;
+    let rebuilt = source.clone();
     let build = move || {
-        let mut generation = source.build()?;
+        let mut generation = rebuilt.build()?;
         if no_filter {
             *generation.filter = FilterTable::FULL;
         }
@@ -141,13 +143,17 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let names: Vec<Option<Arc<str>>> =
         capture.ports().iter().map(|port| Some(port.interface.as_str().into())).collect();
     let (workers, secret) = (rings.len() as u32, xdp::secret()?);
+    let shared = Shared::new(secret);
     let sensor = Sensor::start(capture, rings, writer, &first, |number| {
-        let config = EngineConfig::live(&settings, number as u8, workers, secret, names.clone());
+        let shared = Arc::clone(&shared);
+        let (number, names) = (number as u8, names.clone());
+        let config = EngineConfig::live(&settings, number, workers, secret, names, shared);
         Engine::new(config, alerts.clone())
     })?;
     drop(alerts);
     announce(&sensor, &first.summary);
     let balance = control.serve(sensor, build)?;
+    source.save();
     eprintln!("{balance}");
     Ok(())
 }

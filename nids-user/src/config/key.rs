@@ -1,6 +1,7 @@
 //! The table of settings: each key with what it does, or with what is missing for it.
 
 use super::{ChecksumChecks, SettingError, Settings, value};
+use crate::detect::order::ActionOrder;
 use crate::stream;
 use crate::suggest;
 
@@ -309,12 +310,15 @@ const KEYS: &[(&str, Effect)] = &[
     ("reputation-categories-file", path!(reputation.categories)),
     ("reputation-files.*", ReputationFile),
     ("geoip-database", path!(geoip_database)),
-    ("threshold-file", Missing { in_force: &[], reason: "thresholds are not there yet" }),
+    ("threshold-file", path!(threshold_file)),
     (
         "action-order",
-        Missing {
-            in_force: &["pass,drop,reject,alert"],
-            reason: "rules are ordered pass, drop, reject, alert",
+        Apply {
+            expected: "pass, drop, reject and alert, each once",
+            put: |settings, text| {
+                settings.action_order = ActionOrder::from_names(text)?;
+                Some(())
+            },
         },
     ),
     ("exception-policy", Missing { in_force: &["ignore"], reason: NO_IPS }),

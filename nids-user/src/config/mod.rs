@@ -15,6 +15,7 @@ use crate::decode::Tunnels;
 use crate::defrag;
 use crate::detect::dataset::DatasetSettings;
 use crate::detect::iprep::ReputationSettings;
+use crate::detect::order::ActionOrder;
 use crate::flow::Limits;
 use crate::rule::variables::Variables;
 use crate::stream;
@@ -38,6 +39,10 @@ pub struct Settings {
     pub datasets: DatasetSettings,
     /// `reputation-categories-file`, `default-reputation-path`, `reputation-files.*`.
     pub reputation: ReputationSettings,
+    /// `threshold-file`.
+    pub threshold_file: Option<PathBuf>,
+    /// `action-order`.
+    pub action_order: ActionOrder,
     /// `geoip-database`.
     pub geoip_database: Option<PathBuf>,
     /// `pcap-file.checksum-checks`.
@@ -58,6 +63,8 @@ impl Default for Settings {
             datasets: DatasetSettings::default(),
             reputation: ReputationSettings::default(),
             geoip_database: None,
+            threshold_file: None,
+            action_order: ActionOrder::default(),
             pcap_checksums: ChecksumChecks::Auto,
             stream_checksums: true,
         }

@@ -19,9 +19,12 @@ use super::check::Check;
 use super::keyword::content::ContentDraft;
 use super::keyword::value::Fault;
 use super::keyword::{self, BufferDraft, Draft};
+use super::lookup::Stores;
+use super::order::ActionOrder;
 use super::prefilter::fast_pattern;
 use super::protocol::{self, Protocol};
 use super::signature::{HeaderInspection, Payload, Signature};
+use super::threshold::FileLimits;
 
 /// What rules refer to.
 #[derive(Clone, Debug, Default)]
@@ -32,6 +35,12 @@ pub struct Environment {
     pub classifications: Classifications,
     /// What `reference` names.
     pub references: References,
+    /// What `dataset`, `iprep` and `geoip` name.
+    pub stores: Stores,
+    /// What threshold.config says of rules.
+    pub limits: Arc<FileLimits>,
+    /// `action-order`.
+    pub action_order: ActionOrder,
 }
 
 /// What came of the rules.
@@ -85,24 +94,12 @@ pub fn compile(rules: &[Rule], environment: &Environment) -> Compiled {
     }
     let mut signatures: Vec<Signature> =
         compiled.into_iter().flatten().flat_map(|(_, signatures)| signatures).collect();
-    signatures.sort_by_key(|signature| order(&signature.info));
+    signatures.sort_by_cached_key(|signature| environment.action_order.place(signature));
     Compiled {
         ruleset: Ruleset::new(signatures),
         refusals: in_order(refusals),
         superseded: in_order(lower),
     }
-}
-
-/// Order in which matches of one packet are told (Suricata's default `action-order`, then priority,
-/// then sid).
-fn order(info: &RuleInfo) -> (u8, u8, u32, u32) {
-    let action = match info.action {
-        Action::Pass => 0,
-        Action::Drop => 1,
-        Action::RejectSource | Action::RejectDestination | Action::RejectBoth => 2,
-        Action::Alert | Action::Log => 3,
-    };
-    (action, info.priority, info.sid, info.gid)
 }
 
 fn refuse(rule: &Rule, fault: Fault) -> Refusal {
@@ -154,7 +151,7 @@ fn signatures(rule: &Rule, environment: &Environment) -> Result<Vec<Signature>, 
         };
         Fault::new(header.protocol.span, ReasonKind::Protocol, reason)
     })?;
-    let mut draft = Draft::new(rule, protocol);
+    let mut draft = Draft::new(rule, protocol, &environment.stores);
     draft.payload_only = match name.as_str() {
         "tcp-pkt" => Some(Payload::Packet),
         "tcp-stream" => Some(Payload::Stream),
@@ -166,33 +163,45 @@ fn signatures(rule: &Rule, environment: &Environment) -> Result<Vec<Signature>, 
         None => Ends::default(),
     };
     let info = Arc::new(info(&draft, environment));
-    let mut signatures = vec![signature(&draft, info.clone(), ends.clone())];
+    let mut signatures = vec![signature(&draft, info.clone(), ends.clone(), environment)];
     let both_ways = header.endpoints.as_ref().is_some_and(|ends| ends.bidirectional.node);
     let swapped = ends.swapped();
     // With equal ends the second would be the first again.
     if both_ways && !swapped.same_packets(&ends) {
-        signatures.push(signature(&draft, info, swapped));
+        signatures.push(signature(&draft, info, swapped, environment));
     }
     Ok(signatures)
 }
 
-fn signature(draft: &Draft<'_>, info: Arc<RuleInfo>, ends: Ends) -> Signature {
+fn signature(
+    draft: &Draft<'_>,
+    info: Arc<RuleInfo>,
+    ends: Ends,
+    environment: &Environment,
+) -> Signature {
     let mut checks = draft.checks.clone();
     checks.sort_by_key(Check::rank);
     let flow = draft.flow.unwrap_or_default();
     let (payload, headers): (Vec<&BufferDraft>, Vec<&BufferDraft>) =
         draft.buffers.iter().partition(|buffer| buffer.buffer == Buffer::Payload);
-    let inspection = |buffer: &&BufferDraft| {
-        Some(HeaderInspection { buffer: buffer.buffer, chain: Chain::new(&buffer.steps)? })
+    let inspection = |buffer: &&BufferDraft| HeaderInspection {
+        buffer: buffer.buffer,
+        chain: Chain::new(&buffer.steps),
+        sets: buffer.sets.clone().into(),
     };
+    let limits = environment.limits.of(info.gid, info.sid, draft.limit, |note| {
+        log::warn!("{}:{}: {}", note.file.display(), note.line, note.reason);
+    });
     Signature {
         protocol: draft.protocol,
         once: draft.buffers.iter().all(|buffer| buffer.steps.is_empty())
             && draft.flow.is_none()
             && checks.iter().all(Check::is_of_addresses)
-            && !ends.negated
-            // A pass rule holds for each packet, as there is no flow state that could remember it.
-            && info.action != Action::Pass,
+            && draft.buffers.iter().all(|buffer| buffer.sets.is_empty())
+            && draft.tests.is_empty()
+            && draft.changes.is_empty()
+            && draft.limit.is_none()
+            && !ends.negated,
         info,
         source: ends.source,
         destination: ends.destination,
@@ -201,11 +210,16 @@ fn signature(draft: &Draft<'_>, info: Arc<RuleInfo>, ends: Ends) -> Signature {
         flow,
         payload: payload.first().and_then(|buffer| Chain::new(&buffer.steps)),
         payload_in: payload_in(draft, &checks),
-        headers: headers.iter().filter_map(inspection).collect(),
+        headers: headers.iter().map(inspection).collect(),
         fast_pattern: fast_pattern(&draft.buffers),
         checks: checks.into(),
         silent: draft.meta.noalert,
         bypass: draft.meta.bypass,
+        lookups: draft.lookups.clone().into(),
+        tests: draft.tests.clone().into(),
+        changes: draft.changes.clone().into(),
+        limits,
+        tag: draft.tag,
     }
 }
 

@@ -28,6 +28,8 @@ pub struct Group {
     pub prefilters: Box<[(Scanned, Prefilter)]>,
     /// Those without: tried on each packet.
     pub always: Box<[u32]>,
+    /// Those without that ask for events: tried on packets that have any.
+    pub of_events: Box<[u32]>,
     /// Of these, the ones with contents that are inspected in streams: tried on each piece of stream.
     pub always_in_stream: Box<[u32]>,
 }
@@ -221,14 +223,18 @@ impl Builder<'_> {
 impl Group {
     fn new(signatures: &[Signature], members: &[u32]) -> Self {
         let mut filed: BTreeMap<Scanned, Vec<u32>> = BTreeMap::new();
-        let (mut always, mut always_in_stream) = (Vec::new(), Vec::new());
+        let (mut always, mut of_events, mut always_in_stream) =
+            (Vec::new(), Vec::new(), Vec::new());
         for &index in members {
             let Some(signature) = signatures.get(index as usize) else { continue };
             for place in places(signature) {
                 filed.entry(place).or_default().push(index);
             }
             if signature.fast_pattern.is_none() {
-                always.push(index);
+                match signature.asks_for_events() {
+                    true => of_events.push(index),
+                    false => always.push(index),
+                }
             }
         }
         let mut prefilters = Vec::new();
@@ -241,7 +247,7 @@ impl Group {
         }
         always.sort_unstable();
         always.dedup();
-        always_in_stream.extend(always.iter().copied().filter(|index| {
+        always_in_stream.extend(always.iter().chain(&of_events).copied().filter(|index| {
             signatures
                 .get(*index as usize)
                 .is_some_and(|s| s.payload.is_some() && s.payload_in.is_in_stream())
@@ -249,6 +255,7 @@ impl Group {
         Self {
             prefilters: prefilters.into(),
             always: always.into(),
+            of_events: of_events.into(),
             always_in_stream: always_in_stream.into(),
         }
     }

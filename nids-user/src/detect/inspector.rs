@@ -9,12 +9,16 @@ use std::sync::Arc;
 
 use crate::decode::Transport;
 use crate::flow::FlowDirection;
+use crate::rule::ast::Action;
 
 use super::alert::RuleInfo;
 use super::chain::{Input, Scratch, Verdict};
 use super::group::{GroupId, Scanned};
+use super::memory::{Kept, Shared};
 use super::mpm::Hits;
 use super::subject::Subject;
+use super::tag::{self, FlowTags};
+use super::threshold::{Facts, Outcome as Judgement, RuleKey};
 use super::{Ruleset, payload};
 
 /// Alerts that one packet may have by default: Suricata's `packet-alert-max`.
@@ -33,6 +37,8 @@ pub struct InspectorCounters {
     pub passed: u64,
     /// Signatures given up on a packet, as their contents would have taken too long.
     pub given_up: u64,
+    /// Matches not told, as their rule or a list limits them.
+    pub suppressed: u64,
     /// Matches not told, as the packet had as many as it may have already.
     pub too_many: u64,
 }
@@ -50,7 +56,7 @@ pub struct Piece<'a> {
 }
 
 /// Scratch space of one worker. Nothing is allocated once it has grown to its rulesets.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Inspector {
     groups: [Option<GroupId>; 3],
     folded: Vec<u8>,
@@ -62,13 +68,49 @@ pub struct Inspector {
     matched: Vec<u32>,
     scratch: Scratch,
     most_alerts: usize,
+    shared: Arc<Shared>,
     counters: InspectorCounters,
 }
 
+/// What came of a packet beside its alerts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Nothing more of the flow is to be inspected: a pass rule lets it by, or a rule says `bypass`.
+    pub passed: bool,
+    /// A rule drops the packet.
+    pub dropped: bool,
+    /// A rule drops the flow: one that looks at streams, or at addresses only.
+    pub flow_dropped: bool,
+    /// The packet is to be logged, for the `tag` of a rule.
+    pub tagged: bool,
+}
+
+/// One match to be told.
+#[derive(Clone, Copy, Debug)]
+pub struct Found<'a> {
+    /// The rule.
+    pub rule: &'a Arc<RuleInfo>,
+    /// Its action, or the one that a `rate_filter` puts in its place.
+    pub action: Action,
+}
+
 impl Inspector {
-    /// Scratch space with room for what `ruleset` needs. It may inspect by other rulesets too.
-    pub fn new(ruleset: &Ruleset) -> Self {
-        let mut inspector = Self { most_alerts: MOST_ALERTS, ..Self::default() };
+    /// Scratch space with room for what `ruleset` needs. It may inspect by other rulesets too. `shared` is
+    /// what rules keep of more than one flow.
+    pub fn new(ruleset: &Ruleset, shared: Arc<Shared>) -> Self {
+        let mut inspector = Self {
+            groups: [None; 3],
+            folded: Vec::new(),
+            folded_header: Vec::new(),
+            hits: Hits::default(),
+            candidates: Vec::new(),
+            streamed: Vec::new(),
+            matched: Vec::new(),
+            scratch: Scratch::default(),
+            most_alerts: MOST_ALERTS,
+            shared,
+            counters: InspectorCounters::default(),
+        };
         // No packet has more payload than this.
         inspector.folded.reserve(usize::from(u16::MAX));
         inspector.fit(ruleset);
@@ -104,6 +146,10 @@ impl Inspector {
             true => subject.direction(),
             false => FlowDirection::ToServer,
         };
+        if subject.packet.ip.is_none() {
+            self.groups = [None; 3];
+            return false;
+        }
         self.groups = ruleset.groups.of(subject.packet, direction);
         ruleset.groups.these(self.groups).any(|group| group.is_of_streams())
     }
@@ -144,27 +190,48 @@ impl Inspector {
         }
     }
 
-    /// Tells `found` of each rule that matches the packet or the pieces of its stream, in the order of
-    /// action (drop, reject, alert), priority and sid, and whether it was the stream. Where a pass rule
-    /// matches, nothing is told. Returns whether a pass rule lets the whole flow by.
+    /// Tells `found` of each rule that matches the packet or the pieces of its stream, in the order of the
+    /// rules. Where a pass rule matches, nothing behind it is told. `kept` is what the packet's flow
+    /// remembers.
     pub fn finish(
         &mut self,
         ruleset: &Ruleset,
         subject: &Subject<'_>,
-        found: &mut impl FnMut(&Arc<RuleInfo>, bool),
-    ) -> bool {
-        let packet = subject.packet;
-        if packet.ip.is_none() {
-            return false;
-        }
+        mut kept: Kept<'_>,
+        found: &mut impl FnMut(Found<'_>),
+    ) -> Outcome {
         let subject = &match has_flow(subject) {
             true => *subject,
             false => Subject { flow: None, ..*subject },
         };
+        self.matched.clear();
+        if subject.packet.ip.is_none() {
+            for &index in ruleset.broken() {
+                let signature = ruleset.signatures.get(index as usize);
+                if signature.is_some_and(|signature| signature.fits_broken(subject)) {
+                    self.matched.push(index);
+                }
+            }
+        } else {
+            self.collect(ruleset, subject);
+            self.verify(ruleset, subject, &mut kept);
+        }
+        if self.matched.is_empty() {
+            return Outcome { tagged: self.is_tagged(subject, &mut kept), ..Outcome::default() };
+        }
+        let mut outcome = self.tell(ruleset, subject, &mut kept, found);
+        outcome.tagged = self.is_tagged(subject, &mut kept);
+        outcome
+    }
+
+    /// Collects what could match, in the order of the rules.
+    fn collect(&mut self, ruleset: &Ruleset, subject: &Subject<'_>) {
+        let packet = subject.packet;
         let in_stream = subject.stream.in_stream;
         let bytes = payload(packet);
         self.candidates.clear();
         self.candidates.extend_from_slice(&self.streamed);
+        let has_events = !packet.events.is_empty() || !subject.stream.events.is_empty();
         let groups = if subject.stream.ending { [None; 3] } else { self.groups };
         for group in ruleset.groups.these(groups) {
             for (scanned, prefilter) in &group.prefilters {
@@ -180,25 +247,32 @@ impl Inspector {
                 }
             }
             self.candidates.extend_from_slice(&group.always);
-        }
-        if self.candidates.is_empty() {
-            return false;
+            if has_events {
+                self.candidates.extend_from_slice(&group.of_events);
+            }
         }
         // Signatures are numbered in the order in which they are told.
         self.candidates.sort_unstable();
         self.candidates.dedup();
         self.counters.candidates += self.candidates.len() as u64;
-        self.matched.clear();
+    }
+
+    /// Tries the candidates; what one leaves behind, the next ones see.
+    fn verify(&mut self, ruleset: &Ruleset, subject: &Subject<'_>, kept: &mut Kept<'_>) {
+        let packet = subject.packet;
+        let bytes = payload(packet);
         let mut input = Input::new(bytes, &mut self.folded);
         for &index in &self.candidates {
             let Some(signature) = ruleset.signatures.get(index as usize) else { continue };
-            let in_packet = signature.payload_in.is_in_packet(in_stream) && !bytes.is_empty();
-            let streamed = self.streamed.contains(&index);
-            if !signature.fits(subject) {
+            if !signature.fits(subject)
+                || !signature.tests.iter().all(|test| test.holds(&self.shared, subject, kept))
+            {
                 continue;
             }
+            let in_packet = signature.payload_in.is_in_packet(subject.stream.in_stream);
+            let streamed = self.streamed.contains(&index);
             let verdict = match &signature.payload {
-                Some(chain) if in_packet && !streamed => {
+                Some(chain) if in_packet && !bytes.is_empty() && !streamed => {
                     chain.matches(&mut input, &mut self.scratch)
                 }
                 Some(_) if !streamed => Verdict::NoMatch,
@@ -211,19 +285,81 @@ impl Inspector {
                 verdict => verdict,
             };
             match verdict {
-                Verdict::Match => self.matched.push(index),
+                Verdict::Match => {
+                    for change in &signature.changes {
+                        change.apply(&self.shared, subject, kept);
+                    }
+                    self.matched.push(index);
+                }
                 Verdict::NoMatch => {}
                 Verdict::GivenUp => self.counters.given_up += 1,
             }
         }
+    }
+
+    /// Tells of the matches, as far as nothing limits them.
+    fn tell(
+        &mut self,
+        ruleset: &Ruleset,
+        subject: &Subject<'_>,
+        kept: &mut Kept<'_>,
+        found: &mut impl FnMut(Found<'_>),
+    ) -> Outcome {
+        let packet = subject.packet;
+        let time = packet.frame.time;
+        let ends = packet.ip.as_ref().map(|ip| (ip.source(), ip.destination()));
+        let mut outcome = Outcome::default();
         let mut told = 0;
         for index in &self.matched {
             let Some(signature) = ruleset.signatures.get(*index as usize) else { continue };
-            if signature.passes() {
-                self.counters.passed += 1;
-                return signature.once || self.streamed.contains(index);
+            let rule = &signature.info;
+            let key = RuleKey { gid: rule.gid, sid: rule.sid, rev: rule.rev };
+            let mut action = rule.action;
+            let mut silent = signature.silent;
+            if !signature.limits.is_empty() {
+                let facts = Facts { ends, time };
+                let flow = kept.as_mut().map(|(state, budget)| (&mut **state, &mut **budget));
+                match self.shared.thresholds.judge(key, &signature.limits, &facts, flow) {
+                    Judgement::Alert => {}
+                    Judgement::NewAction(other) => action = other,
+                    Judgement::Suppressed(reason) => {
+                        self.counters.suppressed += 1;
+                        if !reason.applies_action() {
+                            continue;
+                        }
+                        silent = true;
+                    }
+                }
             }
-            if signature.silent {
+            let whole_flow = signature.once || self.streamed.contains(index);
+            outcome.passed |= signature.bypass;
+            match action {
+                Action::Pass => {
+                    self.counters.passed += 1;
+                    outcome.passed |= whole_flow;
+                    break;
+                }
+                Action::Drop
+                | Action::RejectSource
+                | Action::RejectDestination
+                | Action::RejectBoth => {
+                    outcome.dropped = true;
+                    outcome.flow_dropped |= whole_flow;
+                }
+                Action::Alert | Action::Log => {}
+            }
+            if let Some(tag) = &signature.tag {
+                match (tag.scope, &mut *kept, ends) {
+                    (tag::Scope::Session, Some((state, budget)), _) => {
+                        FlowTags::add(state, key, tag, time, budget);
+                    }
+                    (tag::Scope::Session, None, _) | (_, _, None) => {}
+                    (_, _, Some((source, destination))) => {
+                        self.shared.host_tags.add(key, tag, source, destination, time);
+                    }
+                }
+            }
+            if silent {
                 continue;
             }
             if told == self.most_alerts {
@@ -232,9 +368,23 @@ impl Inspector {
             }
             told += 1;
             self.counters.matches += 1;
-            found(&signature.info, self.streamed.contains(index));
+            found(Found { rule, action });
         }
-        false
+        outcome
+    }
+
+    /// Whether a tag asks for the packet to be logged. Each tag counts it.
+    #[inline]
+    fn is_tagged(&self, subject: &Subject<'_>, kept: &mut Kept<'_>) -> bool {
+        let (length, time) = (subject.packet.length, subject.packet.frame.time);
+        let of_flow = kept
+            .as_mut()
+            .and_then(|(state, _)| state.tags_mut())
+            .is_some_and(|tags| tags.packet(length, time));
+        let of_host = subject.packet.ip.as_ref().is_some_and(|ip| {
+            self.shared.host_tags.packet(ip.source(), ip.destination(), length, time)
+        });
+        of_flow | of_host
     }
 
     /// Inspects a packet that has no stream.
@@ -245,7 +395,7 @@ impl Inspector {
         found: &mut impl FnMut(&Arc<RuleInfo>),
     ) {
         self.begin(ruleset, subject);
-        self.finish(ruleset, subject, &mut |info, _| found(info));
+        self.finish(ruleset, subject, None, &mut |match_| found(match_.rule));
     }
 }
 

@@ -29,7 +29,10 @@ pub mod group;
 mod inspector;
 pub mod iprep;
 pub mod keyword;
+pub mod lookup;
+pub mod memory;
 pub mod mpm;
+pub mod order;
 mod prefilter;
 pub mod protocol;
 pub mod shared_table;
@@ -41,7 +44,7 @@ mod tests;
 pub mod threshold;
 
 pub use compile::{Compiled, Environment, compile};
-pub use inspector::{Inspector, InspectorCounters, Piece};
+pub use inspector::{Found, Inspector, InspectorCounters, Outcome, Piece};
 
 use crate::decode::{Packet, Transport};
 use group::{Group, Groups, Scanned};

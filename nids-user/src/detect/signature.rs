@@ -13,8 +13,12 @@ use super::buffer::Buffer;
 use super::chain::{Chain, Input, Scratch, Verdict};
 use super::check::Check;
 use super::keyword::flow::FlowTest;
+use super::lookup::{Lookup, SetTest};
+use super::memory::{Change, Test};
 use super::protocol::{Numbers, Protocol};
 use super::subject::Subject;
+use super::tag::Tag;
+use super::threshold::RuleLimits;
 
 /// One compiled rule. A `<>` rule makes two, one for each way.
 #[derive(Debug)]
@@ -51,6 +55,16 @@ pub struct Signature {
     pub silent: bool,
     /// `bypass`: a match ends the inspection of the flow.
     pub bypass: bool,
+    /// Questions about its addresses.
+    pub lookups: Box<[Lookup]>,
+    /// What earlier matches must have left.
+    pub tests: Box<[Test]>,
+    /// What a match leaves.
+    pub changes: Box<[Change]>,
+    /// How often it may alert.
+    pub limits: RuleLimits,
+    /// `tag`.
+    pub tag: Option<Tag>,
 }
 
 /// The bytes the prefilter looks for.
@@ -92,7 +106,9 @@ pub struct HeaderInspection {
     /// Which.
     pub buffer: Buffer,
     /// What must be in it.
-    pub chain: Chain,
+    pub chain: Option<Chain>,
+    /// Sets that it is looked up in.
+    pub sets: Box<[SetTest]>,
 }
 
 impl Signature {
@@ -142,12 +158,17 @@ impl Signature {
         folded: &mut Vec<u8>,
         scratch: &mut Scratch,
     ) -> Verdict {
-        for HeaderInspection { buffer, chain } in &self.headers {
+        for HeaderInspection { buffer, chain, sets } in &self.headers {
             let mut room = [0; 16];
             let Some(bytes) = buffer.of_packet(packet, &mut room) else { return Verdict::NoMatch };
-            match chain.matches(&mut Input::new(bytes, folded), scratch) {
-                Verdict::Match => {}
-                other => return other,
+            if let Some(chain) = chain {
+                match chain.matches(&mut Input::new(bytes, folded), scratch) {
+                    Verdict::Match => {}
+                    other => return other,
+                }
+            }
+            if !sets.iter().all(|set| set.matches(bytes)) {
+                return Verdict::NoMatch;
             }
         }
         Verdict::Match
@@ -164,12 +185,13 @@ impl Signature {
 
     #[inline]
     fn addresses_match(&self, packet: &Packet<'_>) -> bool {
-        if self.source.is_none() && self.destination.is_none() {
+        if self.source.is_none() && self.destination.is_none() && self.lookups.is_empty() {
             return true;
         }
         packet.ip.as_ref().is_some_and(|ip| {
             self.source.as_ref().is_none_or(|set| set.contains(ip.source()))
                 && self.destination.as_ref().is_none_or(|set| set.contains(ip.destination()))
+                && self.lookups.iter().all(|list| list.matches(ip.source(), ip.destination()))
         })
     }
 

@@ -8,6 +8,7 @@ use nids_abi::{
     LEVEL_ALL, LEVEL_CONTROL, LEVEL_NONE, LEVEL_PAYLOAD, TCP_DST, TCP_SRC, UDP_DST, UDP_SRC,
 };
 
+use super::memory::Shared;
 use super::subject::Subject;
 use super::*;
 use crate::capture::{Direction, Frame, LinkType, Timestamp};
@@ -82,8 +83,11 @@ fn frame(data: &[u8]) -> Frame<'_> {
 fn sids(ruleset: &Ruleset, data: &[u8], flow: Option<&FlowView>) -> Vec<u32> {
     let mut found = Vec::new();
     let packet = decode(&frame(data));
-    Inspector::new(ruleset)
-        .inspect(ruleset, &Subject::new(&packet, flow), &mut |info| found.push(info.sid));
+    Inspector::new(ruleset, Shared::new(0)).inspect(
+        ruleset,
+        &Subject::new(&packet, flow),
+        &mut |info| found.push(info.sid),
+    );
     found
 }
 
@@ -497,7 +501,7 @@ fn a_pathological_chain_is_bounded() {
     let given_up = |ruleset: &Ruleset, payload: &[u8]| {
         let data = Segment { payload, ..Segment::default() }.bytes();
         let packet = decode(&frame(&data));
-        let mut inspector = Inspector::new(ruleset);
+        let mut inspector = Inspector::new(ruleset, Shared::new(0));
         inspector.inspect(ruleset, &Subject::new(&packet, None), &mut |_| panic!("must not match"));
         inspector.counters().given_up
     };

@@ -4,6 +4,7 @@ use super::key::{Ends, Key};
 use super::{FlowDirection, FlowView, StateTimeouts, Timeouts};
 use crate::capture::Timestamp;
 use crate::decode::{Packet, Transport};
+use crate::detect::flow_state::FlowState;
 use crate::stream::{Session, State};
 
 /// What a flow is made of.
@@ -119,8 +120,12 @@ pub struct Flow {
     pub kind: Kind,
     /// A pass rule, or the end of what can be learned, spares it further inspection.
     pub passed: bool,
+    /// A rule drops it, which a capture file can only be told to have done.
+    pub dropped: bool,
     /// Alerts were raised on it.
     pub alerted: bool,
+    /// What rules remember of it.
+    pub state: FlowState,
     /// The client is the second end of the key.
     pub(super) client_second: bool,
 }
@@ -171,7 +176,9 @@ impl Flow {
             messages: Messages::default(),
             kind: Kind::Other,
             passed: false,
+            dropped: false,
             alerted: false,
+            state: FlowState::default(),
             client_second: false,
         }
     }

@@ -17,6 +17,7 @@ use super::wheel::Wheel;
 use super::{FlowCounters, FlowDirection, FlowView, Limits, Timeouts};
 use crate::capture::Timestamp;
 use crate::decode::{Event, Packet};
+use crate::detect::flow_state::FlowState;
 use crate::stream::{self, StreamContext, Verdict};
 
 /// End of a chain.
@@ -261,7 +262,9 @@ impl FlowTable {
             messages: Messages::default(),
             kind: Kind::of(packet),
             passed: false,
+            dropped: false,
             alerted: false,
+            state: FlowState::default(),
             client_second: from_second,
         };
         *head = index + 1;

@@ -17,6 +17,7 @@ use crate::decode::event::Event;
 use crate::decode::{Ip, Packet, Tunnels, checksum, decode};
 use crate::defrag::{self, Defrag};
 use crate::detect::Ruleset;
+use crate::detect::memory::Shared;
 use crate::flow::{FlowCounters, FlowTable, Limits};
 use crate::output::AlertSender;
 use crate::stream;
@@ -29,6 +30,10 @@ pub struct EngineConfig {
     pub flow: Limits,
     /// Settings of its streams.
     pub streams: stream::Config,
+    /// What rules keep of more than one flow, the same for all workers.
+    pub shared: Arc<Shared>,
+    /// Rules that drop are taken to have dropped.
+    pub inline: bool,
     /// Secret of the flow hash and ids; see [`FlowTable::new`].
     pub secret: u64,
     /// Number of this worker.
@@ -60,6 +65,8 @@ impl EngineConfig {
         Self {
             flow: settings.flow.clone(),
             streams,
+            shared: Shared::new(0x6e69_6473),
+            inline: settings.inline,
             secret: 0x6e69_6473,
             worker: 0,
             checksums,
@@ -76,6 +83,7 @@ impl EngineConfig {
         workers: u32,
         secret: u64,
         interfaces: Vec<Option<Arc<str>>>,
+        shared: Arc<Shared>,
     ) -> Self {
         let mut flow = settings.flow.clone();
         flow.memcap /= u64::from(workers.max(1));
@@ -89,6 +97,8 @@ impl EngineConfig {
         Self {
             flow,
             streams,
+            shared,
+            inline: false,
             secret,
             worker,
             checksums: Checksums::Trust,
@@ -168,19 +178,22 @@ pub enum SkipReason {
     Encapsulated,
     /// No ruleset of its generation is installed.
     NoRuleset,
-    /// A pass rule lets its flow by.
+    /// A pass rule lets its flow by, or one with `bypass` has matched.
     Passed,
+    /// A rule has dropped its flow: what would have come behind it is not there.
+    Dropped,
 }
 
 impl SkipReason {
     /// All reasons.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::LinkType,
         Self::Malformed,
         Self::NonIp,
         Self::Encapsulated,
         Self::NoRuleset,
         Self::Passed,
+        Self::Dropped,
     ];
 
     /// The word for counters.
@@ -192,6 +205,7 @@ impl SkipReason {
             Self::Encapsulated => "encapsulated",
             Self::NoRuleset => "no-ruleset",
             Self::Passed => "passed",
+            Self::Dropped => "dropped",
         }
     }
 }
@@ -280,6 +294,8 @@ impl Engine {
                 FlowTable::new(&config.flow, config.streams, config.secret, config.worker),
                 config.interfaces,
                 alerts,
+                config.shared,
+                config.inline,
             ),
             checksums: config.checksums,
             tunnels: config.tunnels,
@@ -420,6 +436,10 @@ impl Engine {
     fn inspect(&mut self, packet: &mut Packet<'_>, generation: u8) -> Result<(), SkipReason> {
         if packet.ip.is_none() {
             self.note(packet);
+            if !packet.events.is_empty() {
+                // Rules on decoder events see what nothing else can be said of.
+                self.flows.inspect_broken(packet, generation);
+            }
             return Err(why_no_ip(packet));
         }
         self.checksums.check(packet);

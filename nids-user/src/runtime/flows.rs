@@ -10,14 +10,18 @@ use super::engine::SkipReason;
 use crate::capture::Timestamp;
 use crate::decode::{Packet, Transport, packet};
 use crate::detect::alert::{Alert, RuleInfo};
+use crate::detect::flow_state::Budget;
+use crate::detect::memory::Shared;
 use crate::detect::subject::{StreamFacts, Subject};
-use crate::detect::{Inspector, Piece, Ruleset};
+use crate::detect::{Found, Inspector, Piece, Ruleset};
 use crate::flow::{End, Flow, FlowDirection, FlowTable, FlowView};
 use crate::output::AlertSender;
 use crate::stream::{Chunk, Session};
 
 /// Bytes of a message before a piece of it that contents may still lie in: Suricata's size of a piece.
 const LOOK_BACK: u32 = 2560;
+/// Bytes that rules may keep of the flows of one worker.
+const STATE_MEMORY: usize = 64 << 20;
 /// Flows of which the rest is inspected at a time, at the end of a capture.
 const SHUTDOWN_BATCH: usize = 1024;
 
@@ -36,6 +40,12 @@ pub(super) struct Flows {
     interfaces: Vec<Option<Arc<str>>>,
     alerts: AlertSender,
     raised: u64,
+    /// What rules keep of more than one flow.
+    shared: Arc<Shared>,
+    /// Bytes that rules may keep of flows.
+    budget: Budget,
+    /// Rules that drop are taken to have dropped.
+    inline: bool,
     /// A piece of a stream with what lies before it.
     room: Vec<u8>,
 }
@@ -45,6 +55,8 @@ impl Flows {
         table: FlowTable,
         interfaces: Vec<Option<Arc<str>>>,
         alerts: AlertSender,
+        shared: Arc<Shared>,
+        inline: bool,
     ) -> Self {
         Self {
             table,
@@ -53,13 +65,16 @@ impl Flows {
             interfaces,
             alerts,
             raised: 0,
+            shared,
+            budget: Budget::new(STATE_MEMORY),
+            inline,
             room: Vec::new(),
         }
     }
 
     /// Puts the rules of a generation in force, in place of those of two generations before.
     pub(super) fn install(&mut self, generation: u8, ruleset: Arc<Ruleset>) {
-        let inspector = Inspector::new(&ruleset);
+        let inspector = Inspector::new(&ruleset, Arc::clone(&self.shared));
         let [even, odd] = &mut self.slots;
         let slot = if generation & 1 == 0 { even } else { odd };
         *slot = Some(Slot { ruleset, inspector });
@@ -90,6 +105,7 @@ impl Flows {
             alerts: &self.alerts,
             raised: &mut self.raised,
             interface: self.interfaces.get(usize::from(packet.frame.port)).and_then(Option::as_ref),
+            any: false,
         };
         let Some(Slot { ruleset, inspector }) = slot else {
             return Err(SkipReason::NoRuleset);
@@ -97,7 +113,7 @@ impl Flows {
         let Some(tracked) = tracked else {
             let subject = Subject::new(packet, None);
             inspector.begin(ruleset, &subject);
-            inspector.finish(ruleset, &subject, &mut |rule, _| out.alert(rule, &subject));
+            inspector.finish(ruleset, &subject, None, &mut |found| out.alert(found, &subject));
             return Ok(());
         };
         let Some((flow, streams)) = self.table.flow(tracked.index) else { return Ok(()) };
@@ -105,12 +121,15 @@ impl Flows {
         let mut subject = Subject::new(packet, Some(&tracked.view));
         subject.stream.events = tracked.verdict.events;
         subject.stream.in_stream = tracked.verdict.in_stream;
-        if flow.passed {
+        if flow.passed || flow.dropped {
             if let Some(session) = &mut flow.session {
                 session.raw(streams, direction, packet.payload, &mut |_| {});
                 session.settle(streams, direction, packet.payload);
             }
-            return Err(SkipReason::Passed);
+            return Err(match flow.dropped {
+                true => SkipReason::Dropped,
+                false => SkipReason::Passed,
+            });
         }
         let looks_at_stream = inspector.begin(ruleset, &subject);
         if let Some(session) = &mut flow.session {
@@ -127,12 +146,33 @@ impl Flows {
                 }
             });
         }
-        let passed = inspector.finish(ruleset, &subject, &mut |rule, _| out.alert(rule, &subject));
-        flow.passed |= passed;
+        let kept = Some((&mut flow.state, &mut self.budget));
+        let outcome =
+            inspector.finish(ruleset, &subject, kept, &mut |found| out.alert(found, &subject));
+        flow.passed |= outcome.passed;
+        flow.dropped |= self.inline && outcome.flow_dropped;
+        flow.alerted |= out.any;
         if let Some(session) = &mut flow.session {
             session.settle(streams, direction, packet.payload);
         }
         Ok(())
+    }
+
+    /// Tries the rules for packets without IP headers.
+    #[cold]
+    pub(super) fn inspect_broken(&mut self, packet: &Packet<'_>, generation: u8) {
+        let [even, odd] = &mut self.slots;
+        let slot = if generation & 1 == 0 { even } else { odd };
+        let Some(Slot { ruleset, inspector }) = slot else { return };
+        let mut out = Out {
+            alerts: &self.alerts,
+            raised: &mut self.raised,
+            interface: self.interfaces.get(usize::from(packet.frame.port)).and_then(Option::as_ref),
+            any: false,
+        };
+        let subject = Subject::new(packet, None);
+        inspector.begin(ruleset, &subject);
+        inspector.finish(ruleset, &subject, None, &mut |found| out.alert(found, &subject));
     }
 
     /// Ends flows whose time has run out.
@@ -157,12 +197,20 @@ impl Flows {
         }
     }
 
-    fn finish_flow(&mut self, mut flow: Flow, _end: End) {
-        let Some(mut session) = flow.session.take() else { return };
+    fn finish_flow(&mut self, mut flow: Flow, end: End) {
+        if let Some(session) = flow.session.take() {
+            self.finish_session(&mut flow, session);
+        }
+        flow.state.release(&mut self.budget);
+        let _ = end;
+    }
+
+    /// Inspects what is left of a session.
+    fn finish_session(&mut self, flow: &mut Flow, mut session: Box<Session>) {
         let [even, odd] = &mut self.slots;
         let slot = if self.generation & 1 == 0 { even } else { odd };
         if let Some(Slot { ruleset, inspector }) = slot
-            && !flow.passed
+            && !(flow.passed || flow.dropped)
         {
             for direction in [FlowDirection::ToServer, FlowDirection::ToClient] {
                 if !session.has_unseen(direction) {
@@ -179,8 +227,12 @@ impl Flows {
                     progress: Some(progress(&session)),
                     ..StreamFacts::default()
                 };
-                let mut out =
-                    Out { alerts: &self.alerts, raised: &mut self.raised, interface: None };
+                let mut out = Out {
+                    alerts: &self.alerts,
+                    raised: &mut self.raised,
+                    interface: None,
+                    any: false,
+                };
                 let looks_at_stream = inspector.begin(ruleset, &subject);
                 let (messages, room) = (&flow.messages, &mut self.room);
                 let streams = self.table.streams();
@@ -190,7 +242,8 @@ impl Flows {
                         show(&chunk, since, room, ruleset, inspector, &subject);
                     }
                 });
-                inspector.finish(ruleset, &subject, &mut |rule, _| out.alert(rule, &subject));
+                let kept = Some((&mut flow.state, &mut self.budget));
+                inspector.finish(ruleset, &subject, kept, &mut |found| out.alert(found, &subject));
             }
         }
         self.table.streams().close(session);
@@ -225,12 +278,16 @@ struct Out<'a> {
     alerts: &'a AlertSender,
     raised: &'a mut u64,
     interface: Option<&'a Arc<str>>,
+    any: bool,
 }
 
 impl Out<'_> {
-    fn alert(&mut self, rule: &Arc<RuleInfo>, subject: &Subject<'_>) {
+    fn alert(&mut self, found: Found<'_>, subject: &Subject<'_>) {
         *self.raised += 1;
-        if let Some(alert) = alert(rule, subject.packet, subject.flow.copied(), self.interface) {
+        self.any = true;
+        if let Some(alert) =
+            alert(found.rule, subject.packet, subject.flow.copied(), self.interface)
+        {
             self.alerts.send(alert);
         }
     }

@@ -4,12 +4,17 @@
 //! What refusals mean in full is the business of `nids check`.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::sensor::Generation;
 use crate::cli::exit::{Code, Failure};
 use crate::config::Settings;
 use crate::decode::tunnel::Carriers;
+use crate::detect::dataset::Datasets;
+use crate::detect::geoip::CountryDatabase;
+use crate::detect::iprep::Reputations;
+use crate::detect::lookup::Stores;
+use crate::detect::threshold::{self, FileLimits};
 use crate::detect::{self, Environment, Ruleset};
 use crate::rule::diagnostic::{Refusal, printable};
 use crate::rule::load::{self, LoadError, Loaded};
@@ -29,6 +34,9 @@ pub struct RuleSource {
     paths: Vec<PathBuf>,
     variables: Variables,
     carriers: Carriers,
+    settings: Arc<Settings>,
+    /// The sets of the rules in force: what packets put into them outlives the rules.
+    datasets: Arc<Mutex<Option<Arc<Datasets>>>>,
     strict: bool,
 }
 
@@ -40,7 +48,14 @@ impl RuleSource {
             paths.push(FOLDER.into());
         }
         let carriers = settings.tunnels.carriers();
-        Self { paths, variables: settings.variables.clone(), carriers, strict }
+        Self {
+            paths,
+            variables: settings.variables.clone(),
+            carriers,
+            settings: Arc::new(settings.clone()),
+            datasets: Arc::default(),
+            strict,
+        }
     }
 
     /// Where the rules come from, in words.
@@ -63,7 +78,7 @@ impl RuleSource {
         for (file, line) in &loaded.bad_lines {
             log::warn!("{}: {line}", file.display());
         }
-        let environment = self.environment(&mut loaded);
+        let environment = self.environment(&mut loaded)?;
         let compiled = detect::compile(&loaded.rules, &environment);
         let refusals = [loaded.refusals, compiled.refusals].concat();
         self.judge(&refusals)?;
@@ -78,11 +93,57 @@ impl RuleSource {
     }
 
     /// What the loaded rules refer to; takes the classes and references out of `loaded`.
-    pub fn environment(&self, loaded: &mut Loaded) -> Environment {
-        Environment {
+    ///
+    /// # Errors
+    /// A list that the settings name cannot be read.
+    pub fn environment(&self, loaded: &mut Loaded) -> Result<Environment, Failure> {
+        Ok(Environment {
+            stores: self.stores()?,
+            limits: Arc::new(self.limits()?),
+            action_order: self.settings.action_order,
             variables: self.variables.clone(),
             classifications: std::mem::take(&mut loaded.classifications),
             references: std::mem::take(&mut loaded.references),
+        })
+    }
+
+    /// The lists that rules may name.
+    fn stores(&self) -> Result<Stores, Failure> {
+        let bad = |error: &dyn std::fmt::Display| Failure::new(Code::Data, format!("{error}."));
+        let mut held = self.datasets.lock().unwrap_or_else(PoisonError::into_inner);
+        let datasets = Arc::new(match held.as_ref() {
+            Some(before) => before.next(),
+            None => Datasets::new(self.settings.datasets.clone()).map_err(|error| bad(&error))?,
+        });
+        *held = Some(Arc::clone(&datasets));
+        let reputations =
+            Reputations::open(&self.settings.reputation).map_err(|error| bad(&error))?;
+        let reputations = reputations.map(|(reputations, lines)| {
+            for (file, line) in lines {
+                log::warn!("{}: {}", file.display(), line.reason);
+            }
+            Arc::new(reputations)
+        });
+        let countries = self.settings.geoip_database.as_deref().map(CountryDatabase::open);
+        let countries = countries.transpose().map_err(|error| bad(&error))?.map(Arc::new);
+        Ok(Stores { datasets, reputations, countries })
+    }
+
+    /// What the threshold file says.
+    fn limits(&self) -> Result<FileLimits, Failure> {
+        let Some(path) = &self.settings.threshold_file else { return Ok(FileLimits::default()) };
+        let parsed = threshold::load(path, &self.variables).map_err(|error| {
+            Failure::new(Code::NoInput, format!("{}: {error}.", path.display()))
+        })?;
+        self.judge(&parsed.refusals)?;
+        Ok(FileLimits::new(parsed.entries))
+    }
+
+    /// Saves the sets that packets may have filled, at the end.
+    pub fn save(&self) {
+        let held = self.datasets.lock().unwrap_or_else(PoisonError::into_inner);
+        for (path, error) in held.iter().flat_map(|datasets| datasets.save_all()) {
+            log::error!("{}: the set cannot be saved: {error}", path.display());
         }
     }
 

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use nids::decode::{self, Tunnels, decode};
+use nids::detect::memory::Shared;
 use nids::detect::subject::{StreamFacts, Subject};
 use nids::detect::{Compiled, Environment, Inspector, Ruleset, compile};
 use nids::flow::{FlowDirection, FlowView};
@@ -282,7 +283,8 @@ fn streams_and_flows() {
         let ruleset = ruleset(&format!("alert tcp any any -> any any ({options} sid:1;)"));
         let matches = |subject: &Subject<'_>| {
             let mut found = 0;
-            Inspector::new(&ruleset).inspect(&ruleset, subject, &mut |_| found += 1);
+            Inspector::new(&ruleset, Shared::new(0))
+                .inspect(&ruleset, subject, &mut |_| found += 1);
             found == 1
         };
         assert_eq!(matches(&subject), expected, "{options}");

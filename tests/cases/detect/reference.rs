@@ -2,6 +2,7 @@
 
 use nids::decode::decode;
 use nids::detect::Inspector;
+use nids::detect::memory::Shared;
 use nids::detect::subject::Subject;
 use nids::flow::{FlowTable, Limits};
 use proptest::prelude::*;
@@ -17,7 +18,7 @@ proptest! {
         packets in prop::collection::vec(world::packet(), 1..12),
     ) {
         let ruleset = world::compiled(&rules);
-        let mut inspector = Inspector::new(&ruleset).most_alerts(255);
+        let mut inspector = Inspector::new(&ruleset, Shared::new(0)).most_alerts(255);
         let mut flows = FlowTable::new(&Limits { memcap: 1 << 16, ..Limits::default() }, Default::default(), 7, 0);
         for (number, spec) in (1..).zip(&packets) {
             let bytes = spec.bytes(false);

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use nids::capture::{Direction, Frame, LinkType, Timestamp};
 use nids::decode::{Packet, Transport, Tunnels, decode};
+use nids::detect::memory::Shared;
 use nids::detect::subject::Subject;
 use nids::detect::{Environment, Inspector, Ruleset, compile};
 use nids::flow::{FlowDirection, FlowTable, FlowView, Limits};
@@ -916,7 +917,7 @@ pub fn alerts(
     frames: &[Vec<u8>],
     mut forwarded: impl FnMut(&[u8]) -> bool,
 ) -> Vec<(u64, u32)> {
-    let mut inspector = Inspector::new(ruleset).most_alerts(255);
+    let mut inspector = Inspector::new(ruleset, Shared::new(0)).most_alerts(255);
     let mut flows =
         FlowTable::new(&Limits { memcap: 1 << 16, ..Limits::default() }, Default::default(), 7, 0);
     let mut alerts = Vec::new();

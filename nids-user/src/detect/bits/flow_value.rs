@@ -46,6 +46,12 @@ impl BitTest {
         }
     }
 
+    /// Whether it and another one of the same rule ask for one bit to be set and not set.
+    pub fn contradicts(&self, other: &Self) -> bool {
+        let wants_set = |test: &Self| !matches!(test, Self::AnyNotSet(_));
+        wants_set(self) != wants_set(other) && self.bits().len() == 1 && self.bits() == other.bits()
+    }
+
     /// The bits it looks at.
     pub fn bits(&self) -> &[BitId] {
         match self {

@@ -49,7 +49,7 @@ pub enum DatasetError {
 }
 
 /// All sets.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Datasets {
     settings: DatasetSettings,
     state: Mutex<State>,

@@ -14,6 +14,8 @@ pub mod header;
 pub mod icmp;
 pub mod ip_proto;
 pub mod ipv4;
+pub mod lookup;
+pub mod memory;
 pub mod meta;
 pub mod number;
 pub mod sameip;
@@ -28,8 +30,12 @@ use crate::rule::keywords;
 
 use super::buffer::Buffer;
 use super::check::Check;
+use super::lookup::{Lookup, SetTest, Stores};
+use super::memory::{Change, Test};
 use super::protocol::Protocol;
 use super::signature::Payload;
+use super::tag::Tag;
+use super::threshold::Limit;
 use content::ContentDraft;
 use flow::FlowTest;
 use meta::Meta;
@@ -44,9 +50,11 @@ pub struct Keyword {
     pub apply: fn(&mut Draft<'_>, &Use<'_>) -> Result<(), Fault>,
 }
 
-const FAMILIES: [&[Keyword]; 17] = [
+const FAMILIES: [&[Keyword]; 19] = [
     content::KEYWORDS,
     meta::KEYWORDS,
+    memory::KEYWORDS,
+    lookup::KEYWORDS,
     flow::KEYWORDS,
     dsize::KEYWORDS,
     flags::KEYWORDS,
@@ -85,6 +93,18 @@ pub struct Draft<'a> {
     current: usize,
     /// The header is `tcp-pkt` or `tcp-stream`.
     pub payload_only: Option<Payload>,
+    /// The lists it may name.
+    pub stores: &'a Stores,
+    /// Questions about its addresses to these.
+    pub lookups: Vec<Lookup>,
+    /// What earlier matches must have left.
+    pub tests: Vec<Test>,
+    /// What a match leaves.
+    pub changes: Vec<Change>,
+    /// `threshold` or `detection_filter`.
+    pub limit: Option<Limit>,
+    /// `tag`.
+    pub tag: Option<Tag>,
 }
 
 /// One buffer and what is looked for in it.
@@ -96,6 +116,8 @@ pub struct BufferDraft {
     pub span: Span,
     /// What must hold, in the order written.
     pub steps: Vec<StepDraft>,
+    /// Sets that the whole buffer is looked up in.
+    pub sets: Vec<SetTest>,
 }
 
 /// One step of the inspection of a buffer.
@@ -121,7 +143,7 @@ impl StepDraft {
 
 impl<'a> Draft<'a> {
     /// Of a rule of which nothing but the header is read.
-    pub fn new(rule: &'a Rule, protocol: Protocol) -> Self {
+    pub fn new(rule: &'a Rule, protocol: Protocol, stores: &'a Stores) -> Self {
         Self {
             rule,
             protocol,
@@ -133,9 +155,16 @@ impl<'a> Draft<'a> {
                 buffer: Buffer::Payload,
                 span: Span::default(),
                 steps: Vec::new(),
+                sets: Vec::new(),
             }],
             current: 0,
             payload_only: None,
+            stores,
+            lookups: Vec::new(),
+            tests: Vec::new(),
+            changes: Vec::new(),
+            limit: None,
+            tag: None,
         }
     }
 
@@ -170,9 +199,14 @@ impl<'a> Draft<'a> {
     pub fn select(&mut self, buffer: Buffer, span: Span) {
         let known = self.buffers.iter().position(|known| known.buffer == buffer);
         self.current = known.unwrap_or_else(|| {
-            self.buffers.push(BufferDraft { buffer, span, steps: Vec::new() });
+            self.buffers.push(BufferDraft { buffer, span, steps: Vec::new(), sets: Vec::new() });
             self.buffers.len() - 1
         });
+    }
+
+    /// The buffer at hand.
+    pub fn buffer_at_hand(&mut self) -> Option<&mut BufferDraft> {
+        self.buffers.get_mut(self.current)
     }
 
     /// The steps of the buffer at hand.
