@@ -42,7 +42,7 @@ fn measure(path: &Path, bytes: &[u8]) {
     println!("  parsing    {parsing:>9.1?}  {rate:.0} MB/s");
     println!("  resolving  {resolving:>9.1?}  {unresolved} groups refused");
     println!("  compiling  {compiling:>9.1?}");
-    let Parsed { rules, refusals, disabled } = &parsed;
+    let Parsed { rules, refusals, disabled, .. } = &parsed;
     println!("  {} rules, {disabled} disabled, {} loaded", rules.len(), compiled.ruleset.len());
     println!("  no rules: {:?}", by_reason(refusals));
     println!("  refused: {:?}", by_reason(&compiled.refusals));

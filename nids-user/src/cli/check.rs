@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::exit::{Code, Failure};
+use super::rules::RuleArgs;
 use super::stdout::Lines;
 use super::{interrupt, say};
 use crate::config::Settings;
@@ -39,6 +40,8 @@ pub struct Args {
     /// Set a variable or setting, by Suricata's name: vars.address-groups.HOME_NET=10.0.0.0/8.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
+    #[command(flatten)]
+    rule_args: RuleArgs,
 }
 
 /// The last line of `--json`.
@@ -55,6 +58,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     interrupt::install();
     let mut settings = Settings::default();
     settings.set_all(&args.set, false)?;
+    args.rule_args.apply(&mut settings);
     let source = RuleSource::new(&args.paths, &settings, args.strict);
     let mut loaded = source.load()?;
     let environment = source.environment(&mut loaded)?;

@@ -7,6 +7,7 @@ pub mod exit;
 pub mod interrupt;
 pub mod monitor;
 pub mod read;
+pub mod rules;
 pub mod run;
 pub mod stdout;
 

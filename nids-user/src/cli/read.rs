@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::exit::{Code, Failure};
+use super::rules::RuleArgs;
 use super::{interrupt, say};
 use crate::capture::pcap::{PcapError, PcapSource};
 use crate::config::{ChecksumChecks, Settings};
@@ -50,6 +51,8 @@ pub struct Args {
     /// first 1000 are wrong].
     #[arg(short = 'k', value_name = "WHICH", value_parser = ["all", "none", "auto"])]
     checksums: Option<String>,
+    #[command(flatten)]
+    rule_args: RuleArgs,
 }
 
 /// Reads the file to its end, or to Ctrl-C.
@@ -131,6 +134,7 @@ fn inspect(source: &mut PcapSource, engine: &mut Engine) -> Result<(), PcapError
 fn settings(args: &Args) -> Result<Settings, Failure> {
     let mut settings = Settings::default();
     settings.set_all(&args.set, args.lenient)?;
+    args.rule_args.apply(&mut settings);
     match args.checksums.as_deref() {
         Some("all") => settings.pcap_checksums = ChecksumChecks::Yes,
         Some("none") => settings.pcap_checksums = ChecksumChecks::No,

@@ -10,6 +10,7 @@ use std::time::Duration;
 use nids_abi::{FilterTable, MAX_CAPTURE};
 
 use super::exit::Failure;
+use super::rules::RuleArgs;
 use crate::capture::interface;
 use crate::capture::xdp::{self, Capture, DirectionChoice, ModeChoice};
 use crate::config::Settings;
@@ -92,6 +93,8 @@ pub struct Args {
     /// How much to say on standard error. debug makes the kernel half tell each decision: slow.
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     log_level: LogLevel,
+    #[command(flatten)]
+    rule_args: RuleArgs,
 }
 
 /// Runs the sensor until a signal stops it.
@@ -100,6 +103,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     xdp::check_rights()?;
     let mut settings = Settings::default();
     settings.set_all(&args.set, args.lenient)?;
+    args.rule_args.apply(&mut settings);
     let identity = args.user.as_deref().map(Identity::find).transpose()?;
     let interfaces = match args.iface.as_slice() {
         [] => vec![interface::default_route()?],

@@ -1,6 +1,6 @@
 //! The table of settings: each key with what it does, or with what is missing for it.
 
-use super::{ChecksumChecks, SettingError, Settings, value};
+use super::{ChecksumChecks, SettingError, Settings, rules, value};
 use crate::detect::order::ActionOrder;
 use crate::stream;
 use crate::suggest;
@@ -114,6 +114,19 @@ macro_rules! path {
             expected: A_PATH,
             put: |settings, text| {
                 settings.$($field).+ = Some(value::path(text)?);
+                Some(())
+            },
+        }
+    };
+}
+
+/// Names a list that tunes the rules.
+macro_rules! list {
+    ($list:ident) => {
+        Apply {
+            expected: "the path of a file",
+            put: |settings, text| {
+                settings.rules.tuning.$list = Some(rules::path(text)?);
                 Some(())
             },
         }
@@ -295,7 +308,6 @@ const KEYS: &[(&str, Effect)] = &[
     ("datasets.rules.allow-write", dataset!(allow_write, boolean, YES_OR_NO)),
     ("datasets.rules.allow-absolute-filenames", dataset!(allow_absolute, boolean, YES_OR_NO)),
     ("datasets.*.*", Dataset),
-    ("default-rule-path", path!(datasets.rule_path)),
     (
         "default-data-dir",
         Apply {
@@ -306,11 +318,50 @@ const KEYS: &[(&str, Effect)] = &[
             },
         },
     ),
+    (
+        "rule-files",
+        Apply {
+            expected: "paths as in [a.rules, more/*.rules]",
+            put: |settings, text| {
+                settings.rules.files = rules::files(text)?;
+                Some(())
+            },
+        },
+    ),
     ("default-reputation-path", path!(reputation.folder)),
     ("reputation-categories-file", path!(reputation.categories)),
     ("reputation-files.*", ReputationFile),
     ("geoip-database", path!(geoip_database)),
     ("threshold-file", path!(threshold_file)),
+    (
+        "default-rule-path",
+        Apply {
+            expected: "the path of a folder",
+            put: |settings, text| {
+                let folder = rules::path(text)?;
+                settings.datasets.rule_path = Some(folder.clone());
+                settings.rules.folder = Some(folder);
+                Some(())
+            },
+        },
+    ),
+    (
+        "rule-dialect",
+        Apply {
+            expected: "suricata, snort2, snort3 or auto",
+            put: |settings, text| {
+                settings.rules.dialect = match text {
+                    "auto" => None,
+                    _ => Some(text.parse().ok()?),
+                };
+                Some(())
+            },
+        },
+    ),
+    ("disable-conf", list!(disable)),
+    ("enable-conf", list!(enable)),
+    ("drop-conf", list!(drop)),
+    ("modify-conf", list!(modify)),
     (
         "action-order",
         Apply {

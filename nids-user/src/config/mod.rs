@@ -5,6 +5,7 @@
 //! that nobody believes it works.
 
 mod key;
+mod rules;
 pub(crate) mod value;
 
 use std::fmt;
@@ -20,11 +21,15 @@ use crate::flow::Limits;
 use crate::rule::variables::Variables;
 use crate::stream;
 
+pub use rules::RuleSettings;
+
 /// What a run is set to.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// `vars.address-groups.*` and `vars.port-groups.*`.
     pub variables: Variables,
+    /// Which rules are read, and how.
+    pub rules: RuleSettings,
     /// Bounds of the flow tables; `memcap` is for all workers together.
     pub flow: Limits,
     /// `decoder.vxlan.*`, `decoder.geneve.*`, `decoder.teredo.*`.
@@ -55,6 +60,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             variables: Variables::default(),
+            rules: RuleSettings::default(),
             flow: Limits::default(),
             tunnels: Tunnels::default(),
             stream: stream::Config { app_layer: false, ..stream::Config::default() },

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::dialect::Dialect;
+
 /// Byte range in [`Rule::text`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Span {
@@ -30,6 +32,8 @@ pub struct Rule {
     pub line: u32,
     /// Its text as it lies in the file, line breaks included; spans point into it.
     pub text: Arc<str>,
+    /// In whose dialect it is written.
+    pub dialect: Dialect,
     /// What stands before the parenthesis.
     pub header: Header,
     /// What stands inside it, in order.

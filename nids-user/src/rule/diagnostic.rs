@@ -35,6 +35,10 @@ pub enum ReasonKind {
     Conflict,
     /// No `sid`, or the same `gid:sid` twice with an equal `rev`.
     Identity,
+    /// An `include` that cannot be followed.
+    Include,
+    /// Not met by this sensor, and left out for it: no fault of the rule.
+    Requires,
 }
 
 /// One refused rule.
@@ -159,6 +163,8 @@ impl ReasonKind {
             Self::Port => "port",
             Self::Conflict => "conflict",
             Self::Identity => "identity",
+            Self::Include => "include",
+            Self::Requires => "requires",
         }
     }
 }

@@ -48,6 +48,8 @@ pub enum Kind {
     Rule,
     /// A rule behind a `#`.
     Disabled,
+    /// `include FILE`, one line.
+    Include,
 }
 
 /// The statements of a file, in order. Runs in time linear in the text.
@@ -100,6 +102,10 @@ impl Iterator for Statements<'_> {
                     None => self.no_block_end = true,
                 }
             }
+            if is_include(rest) {
+                self.pos = physical_line(self.text, start);
+                return Some(self.statement(Kind::Include, start, self.pos));
+            }
             self.pos = rule_end(self.text, start);
             return Some(self.statement(Kind::Rule, start, self.pos));
         }
@@ -142,6 +148,10 @@ impl Statements<'_> {
         }
         end
     }
+}
+
+fn is_include(rest: &str) -> bool {
+    rest.strip_prefix("include").is_some_and(|rest| rest.starts_with([' ', '\t']))
 }
 
 /// Where the line that holds `pos` ends, without the line feed.
@@ -190,7 +200,7 @@ fn rule_end(text: &str, start: usize) -> usize {
             return kept;
         }
         let first_line = text[next..physical_line(text, next)].trim_ascii();
-        if begins_rule(first_line) || is_disabled_rule(first_line) {
+        if begins_rule(first_line) || is_disabled_rule(first_line) || is_include(first_line) {
             return kept;
         }
         (line, end) = (next, logical_line(text, next));
@@ -389,6 +399,21 @@ mod tests {
         for prose in ["# alert on everything (and more)", "# drop", "#alerts tcp any -> any ("] {
             assert_eq!(kinds(prose), [], "{prose}");
         }
+    }
+
+    #[test]
+    fn include_lines() {
+        let text =
+            "include a (b.rules # why\nalert tcp a (\n sid:1;\ninclude b.rules\nincluded x\n";
+        assert_eq!(
+            kinds(text),
+            [
+                (Kind::Include, 1, "include a (b.rules # why"),
+                (Kind::Rule, 2, "alert tcp a (\n sid:1;"),
+                (Kind::Include, 4, "include b.rules"),
+                (Kind::Rule, 5, "included x"),
+            ]
+        );
     }
 
     #[test]

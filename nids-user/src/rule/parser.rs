@@ -10,13 +10,24 @@ use std::sync::Arc;
 
 use super::ast::{Action, Endpoints, GroupExpr, Header, RawValue, Rule, RuleOption, Span, Spanned};
 use super::diagnostic::{ReasonKind, Refusal};
+use super::dialect::{self, Dialect};
 use super::lexer::{self, Blank, Kind, line_joint, option_end, skip_blank};
+use super::tuning::{Tuned, Tuning, Verdict};
 use crate::suggest::nearest;
 
 /// Bytes a rule may have. Suricata takes 8 KiB; IP lists made by tools reach more.
 pub const MAX_RULE: usize = 64 * 1024;
 /// Brackets and `!` that may stand inside one another.
 pub const MAX_DEPTH: usize = 32;
+
+/// How a text is read.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Reading<'a> {
+    /// The dialect of rules in files that name none; `None`: each rule shows its own.
+    pub dialect: Option<Dialect>,
+    /// The lists that disable, enable and change rules.
+    pub tuning: Option<&'a Tuning>,
+}
 
 /// What a text holds.
 #[derive(Debug, Default)]
@@ -25,20 +36,42 @@ pub struct Parsed {
     pub rules: Vec<Rule>,
     /// What stood where a rule should and is none.
     pub refusals: Vec<Refusal>,
-    /// Rules behind a `#`.
+    /// Rules behind a `#`, or disabled by a list, and not enabled by one.
     pub disabled: usize,
+    /// Files that are to be read too.
+    pub includes: Vec<Include>,
+    /// What the lists did.
+    pub tuned: Tuned,
+}
+
+/// `include FILE`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Include {
+    /// Line, from 1.
+    pub line: u32,
+    /// The whole line.
+    pub text: Arc<str>,
+    /// Place of the file's name in it, without quotes.
+    pub span: Span,
+    /// Number of rules that stand before it.
+    pub rules_before: usize,
 }
 
 /// Parses the text of `file`.
 pub fn parse_str(file: &Arc<Path>, text: &str) -> Parsed {
-    parse(file, text, &[])
+    parse(file, text, &[], Reading::default())
 }
 
 /// Parses bytes that need not be UTF-8: a rule that holds a byte which is not is refused at that byte,
 /// the others are parsed.
 pub fn parse_bytes(file: &Arc<Path>, bytes: &[u8]) -> Parsed {
+    parse_with(file, bytes, Reading::default())
+}
+
+/// The same, read in a certain way.
+pub fn parse_with(file: &Arc<Path>, bytes: &[u8], reading: Reading<'_>) -> Parsed {
     if let Ok(text) = std::str::from_utf8(bytes) {
-        return parse_str(file, text);
+        return parse(file, text, &[], reading);
     }
     let mut text = String::with_capacity(bytes.len() + 64);
     let mut invalid = Vec::new();
@@ -49,38 +82,53 @@ pub fn parse_bytes(file: &Arc<Path>, bytes: &[u8]) -> Parsed {
             text.push(char::REPLACEMENT_CHARACTER);
         }
     }
-    parse(file, &text, &invalid)
+    parse(file, &text, &invalid, reading)
 }
 
 /// `invalid`: places, ascending, where a byte that is not UTF-8 was replaced.
-fn parse(file: &Arc<Path>, text: &str, invalid: &[(usize, u8)]) -> Parsed {
+fn parse(file: &Arc<Path>, text: &str, invalid: &[(usize, u8)], reading: Reading<'_>) -> Parsed {
     let mut parsed = Parsed::default();
+    let dialect = declared_dialect(file, text, &mut parsed).or(reading.dialect);
     for statement in lexer::statements(text) {
-        if statement.kind == Kind::Disabled {
-            parsed.disabled += 1;
-            continue;
-        }
         let whole = &text[statement.start..statement.end];
-        let text: Arc<str> = Arc::from(&whole[..whole.floor_char_boundary(MAX_RULE)]);
-        let next = invalid.partition_point(|(at, _)| *at < statement.start);
-        let result = match invalid.get(next) {
-            Some(&(at, byte)) if at < statement.start + text.len() => {
-                let start = at - statement.start;
-                let span = Span { start, end: start + char::REPLACEMENT_CHARACTER.len_utf8() };
-                Err(Fault::new(span, format!("byte 0x{byte:02x} is not UTF-8")).help(format!(
-                    "save the file as UTF-8, or write the byte as |{byte:02X}| in a content"
-                )))
+        let text = &whole[..whole.floor_char_boundary(MAX_RULE)];
+        let enabled = match statement.kind {
+            Kind::Include => {
+                parsed.include(text, statement.line);
+                continue;
             }
-            _ if whole.len() > MAX_RULE => {
-                let span = Span { start: 0, end: text.floor_char_boundary(1) };
+            Kind::Rule => true,
+            Kind::Disabled => false,
+        };
+        let tuned = match reading.tuning {
+            None if enabled => Verdict::Enabled(Cow::Borrowed(text)),
+            None => Verdict::Disabled,
+            Some(tuning) => tuning.judge(file, text, enabled, &mut parsed.tuned),
+        };
+        let (text, changed_at) = match tuned {
+            Verdict::Disabled => {
+                parsed.disabled += 1;
+                continue;
+            }
+            Verdict::Enabled(text) => (text, None),
+            Verdict::Changed(text, place) => (text.into(), Some(place)),
+        };
+        let next = invalid.partition_point(|(at, _)| *at < statement.start);
+        let bad_byte = invalid.get(next).filter(|(at, _)| *at < statement.start + whole.len());
+        let text: Arc<str> = Arc::from(text);
+        let result = match bad_byte {
+            Some(&(at, byte)) => Err(not_utf8(&text, at - statement.start, byte)),
+            None if whole.len().max(text.len()) > MAX_RULE => {
+                let span = Span { start: 0, end: text.ceil_char_boundary(1) };
                 Err(Fault::new(span, format!("the rule has more than {MAX_RULE} bytes")))
             }
-            _ => Parser { text: &text, pos: 0 }.rule(),
+            None => Parser { text: &text, pos: 0 }.rule(),
         };
         match result {
             Ok((header, options)) => {
+                let dialect = dialect.unwrap_or_else(|| dialect::detect(&header, &options));
                 let (file, line) = (file.clone(), statement.line);
-                parsed.rules.push(Rule { file, line, text, header, options });
+                parsed.rules.push(Rule { file, line, text, dialect, header, options });
             }
             Err(fault) => parsed.refusals.push(Refusal {
                 file: file.clone(),
@@ -89,12 +137,68 @@ fn parse(file: &Arc<Path>, text: &str, invalid: &[(usize, u8)]) -> Parsed {
                 text,
                 span: fault.span,
                 kind: fault.kind,
-                reason: fault.reason,
+                reason: match changed_at {
+                    Some(place) => format!("{} (as changed by {place})", fault.reason),
+                    None => fault.reason,
+                },
                 help: fault.help,
             }),
         }
     }
     parsed
+}
+
+impl Parsed {
+    fn include(&mut self, line_text: &str, line: u32) {
+        let rest = line_text.strip_prefix("include").unwrap_or(line_text);
+        let bare = match rest.find(" #") {
+            Some(at) => &rest[..at],
+            None => rest,
+        };
+        let name = bare.trim_matches(|c: char| c.is_ascii_whitespace() || c == '"');
+        let start = line_text.len() - rest.len() + bare.find(name).unwrap_or_default();
+        self.includes.push(Include {
+            line,
+            text: Arc::from(line_text),
+            span: Span { start, end: start + name.len() },
+            rules_before: self.rules.len(),
+        });
+    }
+}
+
+/// The dialect that a comment at the head of the file names; a word that is none is refused.
+fn declared_dialect(file: &Arc<Path>, text: &str, parsed: &mut Parsed) -> Option<Dialect> {
+    let (at, word) = dialect::declared(text)?;
+    let reason = match word.parse() {
+        Ok(dialect) => return Some(dialect),
+        Err(reason) => reason,
+    };
+    let start = text[..at].rfind('\n').map_or(0, |feed| feed + 1);
+    let line = text[start..].split('\n').next().unwrap_or_default().trim_ascii_end();
+    let span = Span { start: at - start, end: at - start + word.len() };
+    parsed.refusals.push(Refusal {
+        file: file.clone(),
+        line: u32::try_from(1 + text[..start].matches('\n').count()).unwrap_or(u32::MAX),
+        text: line.into(),
+        span,
+        kind: ReasonKind::Syntax,
+        reason,
+        help: None,
+        sid: None,
+    });
+    None
+}
+
+/// `at` is a place in the rule as it stands in the file; a list may have changed the text since.
+fn not_utf8(text: &str, at: usize, byte: u8) -> Fault {
+    let here = text.get(at..).is_some_and(|rest| rest.starts_with(char::REPLACEMENT_CHARACTER));
+    let start = match here {
+        true => at,
+        false => text.find(char::REPLACEMENT_CHARACTER).unwrap_or_default(),
+    };
+    let width = text[start..].chars().next().map_or(0, char::len_utf8);
+    Fault::new(Span { start, end: start + width }, format!("byte 0x{byte:02x} is not UTF-8"))
+        .help(format!("save the file as UTF-8, or write the byte as |{byte:02X}| in a content"))
 }
 
 /// Parses one group of addresses or ports that stands alone, such as the value of a variable.
@@ -180,7 +284,7 @@ impl<'a> Parser<'a> {
             "log" => Action::Log,
             other => {
                 let bare = other.split(':').next().unwrap_or(other);
-                let directive = ["include", "var", "ipvar", "portvar", "preprocessor", "output"];
+                let directive = ["var", "ipvar", "portvar", "preprocessor", "output"];
                 if lexer::ACTIONS.contains(&bare) || directive.contains(&bare) {
                     return Err(Fault::new(word.span, format!("`{bare}` is not supported yet"))
                         .kind(ReasonKind::UnsupportedKeyword));

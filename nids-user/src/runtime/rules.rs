@@ -13,12 +13,15 @@ use crate::decode::tunnel::Carriers;
 use crate::detect::dataset::Datasets;
 use crate::detect::geoip::CountryDatabase;
 use crate::detect::iprep::Reputations;
+use crate::detect::keyword;
 use crate::detect::lookup::Stores;
 use crate::detect::threshold::{self, FileLimits};
 use crate::detect::{self, Environment, Ruleset};
 use crate::rule::diagnostic::{Refusal, printable};
 use crate::rule::load::{self, LoadError, Loaded};
-use crate::rule::parser;
+use crate::rule::parser::{self, Reading};
+use crate::rule::requires::{Platform, Version};
+use crate::rule::tuning::{Tuning, TuningError, TuningFiles};
 use crate::rule::variables::Variables;
 
 /// Refusals that are told one by one; more are only counted.
@@ -27,6 +30,13 @@ const TOLD: usize = 10;
 const FOLDER: &str = "rules";
 /// The rules that are taken where that folder is missing too.
 const BUILT_IN: &str = include_str!("../../../rules/local.rules");
+
+/// What `requires` may ask for.
+pub const PLATFORM: Platform = Platform {
+    version: Version::COMPATIBLE,
+    features: &[],
+    has_keyword: |name| keyword::find(name).is_some(),
+};
 
 /// Where rules come from, and what judges them.
 #[derive(Clone, Debug)]
@@ -41,9 +51,13 @@ pub struct RuleSource {
 }
 
 impl RuleSource {
-    /// Files and folders; none: the folder `rules` here, or else the rules built in.
+    /// Files, folders and patterns; none: those of the settings, or the folder `rules` here, or else the
+    /// rules built in.
     pub fn new(paths: &[PathBuf], settings: &Settings, strict: bool) -> Self {
         let mut paths = paths.to_vec();
+        if paths.is_empty() {
+            paths = settings.rules.paths();
+        }
         if paths.is_empty() && Path::new(FOLDER).is_dir() {
             paths.push(FOLDER.into());
         }
@@ -147,26 +161,48 @@ impl RuleSource {
         }
     }
 
-    /// Reads and parses them.
+    /// Reads and parses them, and takes out what `requires` more than there is.
     ///
     /// # Errors
-    /// A path cannot be read.
+    /// A path or list cannot be read.
     pub fn load(&self) -> Result<Loaded, Failure> {
+        let tuning = match self.settings.rules.tuning == TuningFiles::default() {
+            true => None,
+            false => Some(Tuning::read(&self.settings.rules.tuning).map_err(|error| {
+                let code = match &error {
+                    TuningError::Read(..) => Code::NoInput,
+                    TuningError::Line { .. } => Code::Config,
+                };
+                Failure::new(code, format!("{error}."))
+            })?),
+        };
+        let reading = Reading { dialect: self.settings.rules.dialect, tuning: tuning.as_ref() };
+        let mut loaded = self.load_as(reading)?;
+        loaded.sift(&PLATFORM);
+        Ok(loaded)
+    }
+
+    fn load_as(&self, reading: Reading<'_>) -> Result<Loaded, Failure> {
         if self.paths.is_empty() {
-            let parsed = parser::parse_str(&Arc::from(Path::new("built-in.rules")), BUILT_IN);
+            let file = Arc::from(Path::new("built-in.rules"));
+            let parsed = parser::parse_with(&file, BUILT_IN.as_bytes(), reading);
             return Ok(Loaded {
                 rules: parsed.rules,
                 refusals: parsed.refusals,
+                disabled: parsed.disabled,
+                tuned: parsed.tuned,
                 ..Loaded::default()
             });
         }
-        load::load(&self.paths).map_err(|error| {
+        let rule_path = self.settings.rules.folder.as_deref();
+        load::load_with(&self.paths, load::Options { reading, rule_path }).map_err(|error| {
             let code = match &error {
-                LoadError::Open(..) | LoadError::NotAFile(_) | LoadError::NoRules(_) => {
-                    Code::NoInput
-                }
+                LoadError::Open(..)
+                | LoadError::NotAFile(_)
+                | LoadError::NoRules(_)
+                | LoadError::NoMatch(_) => Code::NoInput,
                 LoadError::Read(..) => Code::Io,
-                LoadError::TooLarge(_) => Code::Data,
+                LoadError::TooLarge(_) | LoadError::TooMany(_) | LoadError::Loop(_) => Code::Data,
             };
             Failure::new(code, format!("{error}."))
         })

@@ -19,6 +19,8 @@ pub const KEYWORDS: &[Keyword] = &[
     Keyword { name: "reference", apply: reference },
     Keyword { name: "metadata", apply: metadata },
     Keyword { name: "target", apply: target },
+    // Judged before (`rule::requires`): what comes here is met.
+    Keyword { name: "requires", apply: |_, _| Ok(()) },
     Keyword { name: "noalert", apply: noalert },
     Keyword { name: "alert", apply: alert },
     Keyword { name: "bypass", apply: bypass },

@@ -133,7 +133,7 @@ fn refusals_point_at_the_place() {
             "a line break inside quotes",
             "\"a",
         ),
-        ("include other.rules", "`include` is not supported yet", "include"),
+        ("ipvar HOME_NET any", "`ipvar` is not supported yet", "ipvar"),
         ("alert (sid:1;)", "the protocol is missing", "("),
     ] {
         assert_eq!(refused(text), (reason.to_owned(), at.to_owned()), "{text}");
