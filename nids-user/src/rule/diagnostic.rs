@@ -6,7 +6,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::ast::{Rule, Span};
 
@@ -90,9 +90,28 @@ pub struct Place {
     pub end_column: u32,
 }
 
-impl Refusal {
+/// A place in a rule and what is to be said of it: what refusals and findings of lint have in common.
+#[derive(Clone, Copy, Debug)]
+pub struct Excerpt<'a> {
+    /// File.
+    pub file: &'a Path,
+    /// Line the rule begins at, from 1.
+    pub line: u32,
+    /// The rule's text; `span` points into it.
+    pub text: &'a str,
+    /// Place.
+    pub span: Span,
+    /// The reason in words.
+    pub reason: &'a str,
+    /// A way out.
+    pub help: Option<&'a str>,
+    /// The rule's sid.
+    pub sid: Option<u32>,
+}
+
+impl<'a> Excerpt<'a> {
     /// The line of the rule's text that `span` begins on, and the span within it.
-    fn line_and_span(&self) -> (&str, Span) {
+    fn line_and_span(&self) -> (&'a str, Span) {
         let start = self.text.floor_char_boundary(self.span.start);
         let line_start = self.text[..start].rfind('\n').map_or(0, |at| at + 1);
         let line = self.text[line_start..].split('\n').next().unwrap_or_default();
@@ -116,24 +135,13 @@ impl Refusal {
         }
     }
 
-    /// As `Display` shows it, but as a note: nothing is wrong with the rule.
-    pub fn as_note(&self) -> impl fmt::Display + '_ {
-        render::Note(self)
+    /// Shown with a caret under the place, behind this label: `error[syntax]`.
+    pub fn labelled<L: fmt::Display>(self, label: L) -> impl fmt::Display + use<'a, L> {
+        render::Labelled { label, excerpt: self }
     }
 
-    /// One line of JSON, for editors and scripts.
-    pub fn to_json(&self) -> String {
-        #[derive(Serialize)]
-        struct Object<'a> {
-            file: std::borrow::Cow<'a, str>,
-            line: u32,
-            column: u32,
-            end_column: u32,
-            sid: Option<u32>,
-            kind: &'a str,
-            reason: &'a str,
-            help: Option<&'a str>,
-        }
+    /// One line of JSON, for editors and scripts; the kind stands under the name `key`.
+    pub fn to_json(&self, key: &'static str, kind: &str) -> String {
         let place = self.place();
         let object = Object {
             file: self.file.to_string_lossy(),
@@ -141,11 +149,65 @@ impl Refusal {
             column: place.column,
             end_column: place.end_column,
             sid: self.sid,
-            kind: self.kind.as_str(),
-            reason: &self.reason,
-            help: self.help.as_deref(),
+            kind: [(key, kind)],
+            reason: self.reason,
+            help: self.help,
         };
         serde_json::to_string(&object).unwrap_or_default()
+    }
+}
+
+/// The fields in their order.
+#[derive(Serialize)]
+struct Object<'a> {
+    file: std::borrow::Cow<'a, str>,
+    line: u32,
+    column: u32,
+    end_column: u32,
+    sid: Option<u32>,
+    #[serde(flatten, serialize_with = "one_field")]
+    kind: [(&'static str, &'a str); 1],
+    reason: &'a str,
+    help: Option<&'a str>,
+}
+
+fn one_field<S: Serializer>(field: &[(&str, &str); 1], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(field.iter().copied())
+}
+
+impl Refusal {
+    /// What it says, and where.
+    pub fn excerpt(&self) -> Excerpt<'_> {
+        Excerpt {
+            file: &self.file,
+            line: self.line,
+            text: &self.text,
+            span: self.span,
+            reason: &self.reason,
+            help: self.help.as_deref(),
+            sid: self.sid,
+        }
+    }
+
+    /// Where `span` is in the file.
+    pub fn place(&self) -> Place {
+        self.excerpt().place()
+    }
+
+    /// As `Display` shows it, but as a note: nothing is wrong with the rule.
+    pub fn as_note(&self) -> impl fmt::Display + '_ {
+        self.excerpt().labelled("note")
+    }
+
+    /// One line of JSON, for editors and scripts.
+    pub fn to_json(&self) -> String {
+        self.excerpt().to_json("kind", self.kind.as_str())
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.excerpt().labelled(format_args!("error[{}]", self.kind)).fmt(f)
     }
 }
 

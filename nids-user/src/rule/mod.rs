@@ -13,6 +13,7 @@ mod glob;
 mod interval;
 pub mod keywords;
 pub mod lexer;
+pub mod lint;
 pub mod load;
 pub mod parser;
 pub mod port;

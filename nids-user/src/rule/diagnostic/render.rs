@@ -16,7 +16,7 @@ use std::fmt;
 
 use unicode_width::UnicodeWidthChar;
 
-use super::Refusal;
+use super::Excerpt;
 
 /// Terminal columns of rule text that are shown, dots not counted.
 const WIDTH: usize = 100;
@@ -26,37 +26,27 @@ const BEFORE: usize = 40;
 const TAB: usize = 4;
 const CUT: &str = "...";
 
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "error[{}]: ", self.kind)?;
-        self.render(f)
-    }
+/// An excerpt behind a label.
+pub(super) struct Labelled<'a, L> {
+    pub(super) label: L,
+    pub(super) excerpt: Excerpt<'a>,
 }
 
-/// The same under the word "note".
-pub(super) struct Note<'a>(pub(super) &'a Refusal);
-
-impl fmt::Display for Note<'_> {
+impl<L: fmt::Display> fmt::Display for Labelled<'_, L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("note: ")?;
-        self.0.render(f)
-    }
-}
-
-impl Refusal {
-    fn render(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let place = self.place();
-        let (line, span) = self.line_and_span();
+        let Excerpt { file, reason, help, .. } = self.excerpt;
+        let place = self.excerpt.place();
+        let (line, span) = self.excerpt.line_and_span();
         let view = View::new(line, span.start, span.end);
         let number = place.line.to_string();
         let margin = " ".repeat(number.len());
-        writeln!(f, "{}", printable(&self.reason))?;
-        let file = self.file.to_string_lossy();
+        writeln!(f, "{}: {}", self.label, printable(reason))?;
+        let file = file.to_string_lossy();
         writeln!(f, "{margin}--> {}:{}:{}", printable(&file), place.line, place.column)?;
         writeln!(f, "{margin} |")?;
         writeln!(f, "{number} | {}", view.text)?;
         write!(f, "{margin} | {}{}", " ".repeat(view.before), "^".repeat(view.under))?;
-        match &self.help {
+        match help {
             Some(help) => write!(f, "\n{margin} = help: {}", printable(help)),
             None => Ok(()),
         }
@@ -154,7 +144,7 @@ mod tests {
 
     use super::*;
     use crate::rule::ast::Span;
-    use crate::rule::diagnostic::ReasonKind;
+    use crate::rule::diagnostic::{ReasonKind, Refusal};
 
     fn refusal(text: &str, start: usize, end: usize) -> Refusal {
         Refusal {

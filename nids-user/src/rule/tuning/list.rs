@@ -1,4 +1,4 @@
-//! A list of rules: one matcher a line, `#` begins a comment.
+//! A list of rules: one matcher a line. `#` begins a comment at the head of a line or behind a blank.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -96,6 +96,7 @@ pub(super) fn for_lines(
         if text.is_empty() || text.starts_with('#') {
             continue;
         }
+        let text = text.split_once(" #").map_or(text, |(text, _)| text.trim_ascii_end());
         take(line, text).map_err(|reason| TuningError::Line {
             path: PathBuf::from(path),
             line,

@@ -73,7 +73,7 @@ fn each_kind_of_matcher_disables() {
         ("filename:*-dos.rules", vec![]),
         ("filename:emerging-dos.rules", vec![1, 3]),
         ("*", vec![]),
-        ("# 1\n\n3\n", vec![1]),
+        ("# 1\n\n3 # why\n", vec![1]),
     ] {
         assert_eq!(Lists { disable: line, ..Lists::default() }.sids(), left, "{line}");
     }
