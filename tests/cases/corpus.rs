@@ -9,6 +9,8 @@ mod dataset;
 mod decode;
 #[path = "../../nids-user/fuzz/checks/pcap_file.rs"]
 mod pcap_file;
+#[path = "../../nids-user/fuzz/checks/rule_lists.rs"]
+mod rule_lists;
 #[path = "../../nids-user/fuzz/checks/rule_text.rs"]
 mod rule_text;
 #[path = "../../nids-user/fuzz/checks/state_values.rs"]
@@ -47,6 +49,11 @@ fn decode_seeds() {
 #[test]
 fn pcap_file_seeds() {
     replay("pcap_file", pcap_file::check);
+}
+
+#[test]
+fn rule_lists_seeds() {
+    replay("rule_lists", rule_lists::check);
 }
 
 #[test]

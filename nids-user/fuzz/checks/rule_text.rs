@@ -1,14 +1,21 @@
-//! Any bytes are parsed as rules, or refused with a place; groups resolve or are refused; time is linear.
+//! Any bytes are parsed as rules, or refused with a place; groups resolve or are refused; `requires` and lint
+//! judge what was parsed, at places in the text; time is linear.
 
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use nids::rule::ast::{GroupExpr, Rule, Span, Spanned};
+use nids::rule::classification::Classifications;
+use nids::rule::lint;
 use nids::rule::parser::{self, MAX_DEPTH, Parsed};
+use nids::rule::requires::{self, Platform, Version};
 use nids::rule::variables::Variables;
 
 static VARIABLES: LazyLock<Variables> = LazyLock::new(Variables::default);
+static CLASSES: LazyLock<Classifications> = LazyLock::new(Classifications::default);
+const PLATFORM: Platform =
+    Platform { version: Version::COMPATIBLE, features: &["geoip"], has_keyword: |_| true };
 
 /// Bytes that the input is repeated to, to show time that grows faster than the text.
 const REPEATED: usize = 64 * 1024;
@@ -16,8 +23,18 @@ const REPEATED: usize = 64 * 1024;
 /// Panics where a promise of the parser is broken.
 pub fn check(data: &[u8]) {
     let file: Arc<Path> = Arc::from(Path::new("fuzz.rules"));
-    let parsed = parser::parse_bytes(&file, data);
+    let mut parsed = parser::parse_bytes(&file, data);
     check_parsed(&parsed, &VARIABLES);
+    let context = lint::Context { classifications: &CLASSES, variables: &VARIABLES };
+    for finding in lint::lint(&parsed.rules, context) {
+        inside(&finding.text, finding.span);
+    }
+    let all = parsed.rules.len();
+    let (unmet, refused) = requires::sift(&mut parsed.rules, &PLATFORM);
+    assert_eq!(parsed.rules.len() + unmet.len() + refused.len(), all);
+    for refusal in unmet.iter().chain(&refused) {
+        inside(&refusal.text, refusal.span);
+    }
 
     // A rule behind anything is found, unless a block comment or a line that goes on holds it.
     let good = b"\nalert tcp any any -> any any (msg:\"fuzz\"; sid:4294967295;)\n";
@@ -57,6 +74,10 @@ fn check_parsed(parsed: &Parsed, variables: &Variables) {
     for refusal in &parsed.refusals {
         inside(&refusal.text, refusal.span);
         assert!(!refusal.reason.is_empty());
+    }
+    for include in &parsed.includes {
+        inside(&include.text, include.span);
+        assert!(include.rules_before <= parsed.rules.len());
     }
     let mut line = 0;
     for rule in &parsed.rules {

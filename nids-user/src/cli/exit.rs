@@ -16,7 +16,7 @@ Exit codes:
   73  an output cannot be opened
   74  reading or writing failed
   77  not permitted: root or capabilities are missing
-  78  a setting is unknown or has a bad value";
+  78  a setting is unknown or has a bad value, or a line of a list says nothing";
 
 /// How a command can fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

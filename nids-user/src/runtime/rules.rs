@@ -97,11 +97,14 @@ impl RuleSource {
         let refusals = [loaded.refusals, compiled.refusals].concat();
         self.judge(&refusals)?;
         let count = compiled.ruleset.len();
-        let summary = match (count, refusals.len()) {
+        let mut summary = match (count, refusals.len()) {
             (1, 0) => "1 rule".to_owned(),
             (count, 0) => format!("{count} rules"),
             (count, refused) => format!("{count} rules, {refused} refused"),
         };
+        if !loaded.unmet.is_empty() {
+            summary += &format!(", {} left out by `requires`", loaded.unmet.len());
+        }
         let filter = compiled.ruleset.filter(&self.carriers);
         Ok(Generation { rules: Arc::new(compiled.ruleset), filter, summary })
     }

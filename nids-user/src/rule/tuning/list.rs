@@ -37,10 +37,11 @@ impl Entry {
 }
 
 impl List {
-    pub(super) fn read(path: &Path) -> Result<Self, TuningError> {
+    /// Reads `text`, the contents of the file at `path`.
+    pub(super) fn parse(path: &Path, text: &str) -> Result<Self, TuningError> {
         let mut list = Self::default();
         let shared: Arc<Path> = Arc::from(path);
-        for_lines(path, |line, text| {
+        for_lines(path, text, |line, text| {
             let matcher = Matcher::parse(text)?;
             let number = list.entries.len();
             match &matcher {
@@ -88,9 +89,9 @@ fn is_single(ids: &Ids) -> bool {
 /// Calls `take` with each line that is neither blank nor a comment.
 pub(super) fn for_lines(
     path: &Path,
+    text: &str,
     mut take: impl FnMut(u32, &str) -> Result<(), String>,
 ) -> Result<(), TuningError> {
-    let text = read(path).map_err(|error| TuningError::Read(path.to_owned(), error))?;
     for (line, text) in (1..).zip(text.lines()) {
         let text = text.trim_matches(|c: char| c.is_ascii_whitespace() || c == '\u{feff}');
         if text.is_empty() || text.starts_with('#') {
@@ -106,7 +107,8 @@ pub(super) fn for_lines(
     Ok(())
 }
 
-fn read(path: &Path) -> io::Result<String> {
+/// The text of the list at `path`.
+pub(super) fn read(path: &Path) -> io::Result<String> {
     // Asked before opening: opening a FIFO would wait for a writer.
     if !std::fs::metadata(path)?.is_file() {
         return Err(io::Error::other("not a file"));

@@ -40,6 +40,19 @@ pub struct Tuning {
     modify: Vec<Edit>,
 }
 
+/// One of the four lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// disable.conf.
+    Disable,
+    /// enable.conf.
+    Enable,
+    /// drop.conf.
+    Drop,
+    /// modify.conf.
+    Modify,
+}
+
 /// How many rules the lists took hold of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tuned {
@@ -109,16 +122,32 @@ impl Tuning {
     /// One cannot be read, or has a line that says nothing: a list that is only half understood would
     /// leave rules in force that somebody wanted out.
     pub fn read(files: &TuningFiles) -> Result<Self, TuningError> {
-        let list = |path: &Option<PathBuf>| match path {
-            Some(path) => List::read(path),
-            None => Ok(List::default()),
-        };
-        Ok(Self {
-            disable: list(&files.disable)?,
-            enable: list(&files.enable)?,
-            drop: list(&files.drop)?,
-            modify: files.modify.as_deref().map_or(Ok(Vec::new()), modify::read)?,
-        })
+        let mut tuning = Self::default();
+        for (which, path) in [
+            (Which::Disable, &files.disable),
+            (Which::Enable, &files.enable),
+            (Which::Drop, &files.drop),
+            (Which::Modify, &files.modify),
+        ] {
+            let Some(path) = path else { continue };
+            let text = list::read(path).map_err(|error| TuningError::Read(path.clone(), error))?;
+            tuning.set(which, path, &text)?;
+        }
+        Ok(tuning)
+    }
+
+    /// Puts the list `text`, the contents of the file at `path`, in the place of the one there is.
+    ///
+    /// # Errors
+    /// It has a line that says nothing.
+    pub fn set(&mut self, which: Which, path: &Path, text: &str) -> Result<(), TuningError> {
+        match which {
+            Which::Disable => self.disable = List::parse(path, text)?,
+            Which::Enable => self.enable = List::parse(path, text)?,
+            Which::Drop => self.drop = List::parse(path, text)?,
+            Which::Modify => self.modify = modify::parse(path, text)?,
+        }
+        Ok(())
     }
 
     /// What becomes of the rule `text` of `file`; a disabled one still has its `#`.

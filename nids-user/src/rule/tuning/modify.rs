@@ -29,12 +29,12 @@ enum Change {
     AddMetadata(String),
 }
 
-/// Reads the edits of the file, in order.
-pub(super) fn read(path: &Path) -> Result<Vec<Edit>, TuningError> {
+/// Reads the edits in `text`, the contents of the file at `path`, in order.
+pub(super) fn parse(path: &Path, text: &str) -> Result<Vec<Edit>, TuningError> {
     let mut edits = Vec::new();
     let shared: Arc<Path> = Arc::from(path);
-    for_lines(path, |line, text| {
-        let (matcher, change) = parse(text)?;
+    for_lines(path, text, |line, text| {
+        let (matcher, change) = edit(text)?;
         edits.push(Edit { matcher, change, path: shared.clone(), line });
         Ok(())
     })?;
@@ -62,7 +62,7 @@ impl Edit {
     }
 }
 
-fn parse(text: &str) -> Result<(Matcher, Change), String> {
+fn edit(text: &str) -> Result<(Matcher, Change), String> {
     let words = words(text)?;
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let (matcher, from, to) = match words.as_slice() {
