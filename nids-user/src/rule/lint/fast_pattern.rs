@@ -45,13 +45,14 @@ pub(super) fn check(rule: &Rule, contents: &Contents<'_>, report: &mut Report) {
         return;
     }
     if let Some(option) = find(|option| option.name.node == "pcre") {
-        let reason = "this pcre is tried on every packet: the rule has no content";
+        let reason = "without a content, this pcre is tried wherever the header matches";
         report.add(rule, Lint::PcreWithoutContent, value_span(option), reason);
         report.help("add a content with bytes that each match of the pcre holds");
         return;
     }
     if let Some(option) = find(|option| PAYLOAD.contains(&option.name.node.as_str())) {
-        let reason = "the rule looks into every packet: it has no content that must be there";
+        let reason =
+            "without a content that must be there, this is tried wherever the header matches";
         report.add(rule, Lint::NoFastPattern, option.name.span, reason);
     }
 }
