@@ -452,8 +452,10 @@ impl<'a> Parser<'a> {
 
     fn option(&mut self) -> Result<RuleOption, Fault> {
         let start = self.pos;
-        let length = self.text[start..]
-            .find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-')));
+        // Bytes will do: what ends the name is no part of a longer character, or begins one.
+        let length = self.text.as_bytes()[start..]
+            .iter()
+            .position(|b| !(b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-')));
         let name_end = length.map_or(self.text.len(), |length| start + length);
         let name = Spanned {
             node: self.text[start..name_end].to_ascii_lowercase(),
@@ -551,9 +553,11 @@ impl<'a> Parser<'a> {
     /// A run of anything but blanks, brackets, parentheses and commas.
     fn item(&mut self, wanted: &str) -> Result<Spanned<String>, Fault> {
         let start = self.pos;
-        let rest = &self.text[start..];
-        let stop = |c: char| c.is_ascii_whitespace() || "[](),!\\".contains(c);
-        self.pos = rest.find(stop).map_or(self.text.len(), |length| start + length);
+        let rest = &self.text.as_bytes()[start..];
+        let stop = |b: &u8| {
+            b.is_ascii_whitespace() || matches!(b, b'[' | b']' | b'(' | b')' | b',' | b'!' | b'\\')
+        };
+        self.pos = rest.iter().position(stop).map_or(self.text.len(), |length| start + length);
         if self.pos == start {
             return Err(match self.peek() {
                 None => self.fault(&format!("expected {wanted}")),
