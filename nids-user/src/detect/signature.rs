@@ -115,7 +115,12 @@ impl Signature {
     ) -> Verdict {
         for HeaderInspection { buffer, chain } in &self.headers {
             let mut room = [0; 16];
-            let Some(bytes) = buffer.of_packet(packet, &mut room) else { return Verdict::NoMatch };
+            let Some(bytes) = buffer.of_packet(packet, &mut room) else {
+                match chain.holds_in_absence() {
+                    true => continue,
+                    false => return Verdict::NoMatch,
+                }
+            };
             match chain.matches(&mut Input::new(bytes, folded), scratch) {
                 Verdict::Match => {}
                 other => return other,

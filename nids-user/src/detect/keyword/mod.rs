@@ -3,29 +3,40 @@
 //! A keyword that is not in the table refuses its rule. To add a family, write its file and name its
 //! `KEYWORDS` in [`FAMILIES`].
 
+pub mod base64;
+pub mod buffer;
+pub mod byte;
 pub mod content;
 pub mod dsize;
 pub mod flags;
 pub mod flow;
 pub mod icmp;
 pub mod ip_proto;
+pub mod isdataat;
 pub mod meta;
 pub mod number;
 pub mod sameip;
+pub mod size;
 pub mod ttl;
 pub mod value;
+pub mod variable;
 
 use crate::rule::ast::{Rule, RuleOption, Span};
 use crate::rule::keywords;
 
 use super::buffer::Buffer;
+use super::chain::Absence;
+use super::chain::number::{ByteExtract, ByteJump, ByteMath, ByteTest, IsDataAt};
 use super::check::Check;
 use super::protocol::Protocol;
 use super::signature::Payload;
+use base64::Base64Draft;
 use content::ContentDraft;
 use flow::FlowTest;
 use meta::Meta;
+use number::Comparison;
 use value::{Fault, Use, Word};
+use variable::VariableDraft;
 
 /// One keyword.
 #[derive(Debug)]
@@ -36,8 +47,16 @@ pub struct Keyword {
     pub apply: fn(&mut Draft<'_>, &Use<'_>) -> Result<(), Fault>,
 }
 
-const FAMILIES: [&[Keyword]; 9] = [
+/// Steps that one rule may have: contents are inspected recursively.
+const MAX_STEPS: usize = 256;
+
+const FAMILIES: [&[Keyword]; 14] = [
     content::KEYWORDS,
+    isdataat::KEYWORDS,
+    byte::KEYWORDS,
+    base64::KEYWORDS,
+    size::KEYWORDS,
+    buffer::KEYWORDS,
     meta::KEYWORDS,
     flow::KEYWORDS,
     dsize::KEYWORDS,
@@ -67,6 +86,10 @@ pub struct Draft<'a> {
     pub buffers: Vec<BufferDraft>,
     /// The one that contents go to: an index into `buffers`.
     current: usize,
+    /// They go to what its last `base64_decode` decodes.
+    decoded: bool,
+    /// Variables that are set so far.
+    variables: Vec<VariableDraft>,
     /// The header is `tcp-pkt` or `tcp-stream`.
     pub payload_only: Option<Payload>,
 }
@@ -87,6 +110,22 @@ pub struct BufferDraft {
 pub enum StepDraft {
     /// `content` with its modifiers.
     Content(ContentDraft),
+    /// `isdataat`.
+    IsDataAt(IsDataAt),
+    /// `byte_test`.
+    ByteTest(ByteTest),
+    /// `byte_jump`.
+    ByteJump(ByteJump),
+    /// `byte_extract`.
+    ByteExtract(ByteExtract),
+    /// `byte_math`.
+    ByteMath(ByteMath),
+    /// `base64_decode`, and the steps behind `base64_data`.
+    Base64(Base64Draft),
+    /// `bsize`: of the buffer as a whole.
+    Size(Comparison<u32>),
+    /// `absent`: of the buffer as a whole.
+    Absent(Absence),
 }
 
 impl StepDraft {
@@ -94,11 +133,20 @@ impl StepDraft {
     pub fn content(&self) -> Option<&ContentDraft> {
         match self {
             Self::Content(content) => Some(content),
+            _ => None,
         }
     }
     fn content_mut(&mut self) -> Option<&mut ContentDraft> {
         match self {
             Self::Content(content) => Some(content),
+            _ => None,
+        }
+    }
+    /// How many steps it is, with those inside.
+    fn count(&self) -> usize {
+        match self {
+            Self::Base64(draft) => 1 + draft.steps.len(),
+            _ => 1,
         }
     }
 }
@@ -119,6 +167,8 @@ impl<'a> Draft<'a> {
                 steps: Vec::new(),
             }],
             current: 0,
+            decoded: false,
+            variables: Vec::new(),
             payload_only: None,
         }
     }
@@ -133,7 +183,9 @@ impl<'a> Draft<'a> {
             self.apply(option)?;
         }
         meta::verify(self)?;
-        dsize::verify(self)
+        dsize::verify(self)?;
+        size::verify(self)?;
+        base64::verify(self)
     }
 
     fn apply(&mut self, option: &RuleOption) -> Result<(), Fault> {
@@ -151,6 +203,7 @@ impl<'a> Draft<'a> {
     /// From here on contents are those of `buffer`, named at `span`: of the payload there is one, of the
     /// others one each time that they are named.
     pub fn select(&mut self, buffer: Buffer, span: Span) {
+        self.decoded = false;
         self.current = match buffer {
             Buffer::Payload => 0,
             _ => {
@@ -160,16 +213,44 @@ impl<'a> Draft<'a> {
         };
     }
 
-    /// The steps of the buffer at hand.
-    pub fn steps(&self) -> &[StepDraft] {
-        self.buffers.get(self.current).map_or(&[], |buffer| &buffer.steps)
+    /// The buffer at hand.
+    pub fn buffer(&self) -> Buffer {
+        self.buffers.get(self.current).map_or(Buffer::Payload, |buffer| buffer.buffer)
     }
 
-    /// Adds a step to the buffer at hand.
-    pub fn push(&mut self, step: StepDraft) {
-        if let Some(buffer) = self.buffers.get_mut(self.current) {
-            buffer.steps.push(step);
+    /// The steps of the buffer at hand.
+    pub fn steps(&self) -> &[StepDraft] {
+        let steps = self.buffers.get(self.current).map_or(&[][..], |buffer| &buffer.steps);
+        match steps.iter().rev().find_map(Base64Draft::of) {
+            Some(draft) if self.decoded => &draft.steps,
+            _ => steps,
         }
+    }
+
+    fn steps_mut(&mut self) -> Option<&mut Vec<StepDraft>> {
+        let steps = &mut self.buffers.get_mut(self.current)?.steps;
+        match self.decoded {
+            true => {
+                steps.iter_mut().rev().find_map(Base64Draft::of_mut).map(|draft| &mut draft.steps)
+            }
+            false => Some(steps),
+        }
+    }
+
+    /// Adds a step, which `keyword` asks for, to the buffer at hand.
+    ///
+    /// # Errors
+    /// The rule has too many.
+    pub fn push(&mut self, keyword: &Use<'_>, step: StepDraft) -> Result<(), Fault> {
+        let steps = self.buffers.iter().flat_map(|buffer| &buffer.steps);
+        if steps.map(StepDraft::count).sum::<usize>() == MAX_STEPS {
+            return Err(keyword
+                .conflict(format!("more than {MAX_STEPS} contents and the like in one rule")));
+        }
+        if let Some(steps) = self.steps_mut() {
+            steps.push(step);
+        }
+        Ok(())
     }
 
     /// Contents of all buffers, in the order of the buffers.
@@ -184,8 +265,7 @@ impl<'a> Draft<'a> {
 
     /// The last content of the buffer at hand.
     fn last_content(&mut self) -> Option<&mut ContentDraft> {
-        let buffer = self.buffers.get_mut(self.current)?;
-        buffer.steps.iter_mut().rev().find_map(StepDraft::content_mut)
+        self.steps_mut()?.iter_mut().rev().find_map(StepDraft::content_mut)
     }
 
     /// Whether there is such a check already.

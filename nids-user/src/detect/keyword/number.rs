@@ -43,6 +43,11 @@ impl Number for u16 {
     const MAX: Self = u16::MAX;
 }
 
+impl Number for u32 {
+    const MIN: Self = u32::MIN;
+    const MAX: Self = u32::MAX;
+}
+
 /// Reads a comparison. One that nothing or everything fulfils is a fault, as it is in Suricata.
 pub fn comparison<T: Number>(word: Word<'_>) -> Result<Comparison<T>, Fault> {
     let word = word.trim();

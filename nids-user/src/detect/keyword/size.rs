@@ -1,0 +1,94 @@
+//! `bsize`: bytes of a sticky buffer, and `absent`: that there is no such buffer (Suricata user guide,
+//! "Payload Keywords").
+
+use super::number::{Comparison, comparison};
+use super::value::{Fault, Use};
+use super::{BufferDraft, Draft, Keyword, StepDraft};
+use crate::detect::buffer::Buffer;
+use crate::detect::chain::Absence;
+use crate::rule::diagnostic::ReasonKind;
+
+/// Keywords of this family.
+pub const KEYWORDS: &[Keyword] =
+    &[Keyword { name: "bsize", apply: bsize }, Keyword { name: "absent", apply: absent }];
+
+/// Both are of one buffer, which the payload, packets and pieces of streams, is not.
+fn in_sticky_buffer(draft: &Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
+    if draft.buffer() == Buffer::Payload {
+        let reason = format!("`{}` needs a sticky buffer before it", keyword.name.text);
+        return Err(keyword.conflict(reason).help("`dsize` is for the payload"));
+    }
+    Ok(())
+}
+
+fn bsize(draft: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
+    in_sticky_buffer(draft, keyword)?;
+    let size = comparison(keyword.value()?)?;
+    draft.push(keyword, StepDraft::Size(size))
+}
+
+fn absent(draft: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
+    in_sticky_buffer(draft, keyword)?;
+    let absence = match keyword.value {
+        None => Absence::Required,
+        Some(value) if value.text == "or_else" => Absence::Matches,
+        Some(value) => return Err(value.bad("`absent` takes no value but `or_else`")),
+    };
+    if !draft.steps().is_empty() {
+        return Err(keyword.conflict("`absent` must stand right behind the buffer"));
+    }
+    draft.push(keyword, StepDraft::Absent(absence))
+}
+
+/// Contents that no buffer of this size can hold, and what cannot stand with `absent`.
+pub(super) fn verify(draft: &Draft<'_>) -> Result<(), Fault> {
+    draft.buffers.iter().try_for_each(|buffer| {
+        verify_size(buffer)?;
+        verify_absence(buffer)
+    })
+}
+
+fn verify_size(buffer: &BufferDraft) -> Result<(), Fault> {
+    let sizes = buffer.steps.iter().filter_map(|step| match step {
+        StepDraft::Size(Comparison::Within(least, most)) => Some((*least, *most)),
+        _ => None,
+    });
+    let all = (0, u32::MAX);
+    let (least, most) = sizes.fold(all, |(a, b), (c, d)| (a.max(c), b.min(d)));
+    if least > most {
+        let reason = "no buffer is of all the sizes that `bsize` asks for here";
+        return Err(Fault::new(buffer.span, ReasonKind::Conflict, reason));
+    }
+    let contents = buffer.steps.iter().filter_map(StepDraft::content);
+    for content in contents.filter(|content| !content.negated) {
+        let end = content.least_end();
+        if end > most as usize {
+            let reason =
+                format!("this content ends behind byte {end}, but `bsize` allows at most {most}");
+            return Err(Fault::new(content.span, ReasonKind::Conflict, reason));
+        }
+    }
+    Ok(())
+}
+
+fn verify_absence(buffer: &BufferDraft) -> Result<(), Fault> {
+    let Some(StepDraft::Absent(absence)) = buffer.steps.first() else { return Ok(()) };
+    let conflict = |reason: &str| Err(Fault::new(buffer.span, ReasonKind::Conflict, reason));
+    match absence {
+        Absence::Required if buffer.steps.len() > 1 => {
+            conflict("a buffer that must be absent can have nothing in it: `absent:or_else` could")
+        }
+        Absence::Matches if buffer.steps.len() == 1 => {
+            conflict("`absent:or_else` needs something else behind it")
+        }
+        _ if buffer
+            .steps
+            .iter()
+            .filter_map(StepDraft::content)
+            .any(|c| c.fast_pattern.is_some()) =>
+        {
+            conflict("a buffer that may be absent cannot have the fast pattern")
+        }
+        _ => Ok(()),
+    }
+}
