@@ -16,6 +16,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic))]
 
 pub mod alert;
+pub mod asn1;
 pub mod buffer;
 pub mod chain;
 pub mod check;
@@ -30,6 +31,7 @@ mod prefilter;
 pub mod protocol;
 pub mod signature;
 pub mod subject;
+pub mod transform;
 #[cfg(test)]
 mod tests;
 
