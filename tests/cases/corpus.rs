@@ -9,6 +9,8 @@ mod decode;
 mod pcap_file;
 #[path = "../../nids-user/fuzz/checks/rule_text.rs"]
 mod rule_text;
+#[path = "../../nids-user/fuzz/checks/transform.rs"]
+mod transform;
 
 fn replay(target: &str, check: fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
@@ -41,4 +43,9 @@ fn pcap_file_seeds() {
 #[test]
 fn rule_text_seeds() {
     replay("rule_text", rule_text::check);
+}
+
+#[test]
+fn transform_seeds() {
+    replay("transform", transform::check);
 }

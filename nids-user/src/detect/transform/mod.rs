@@ -128,9 +128,8 @@ pub fn read(keyword: &Use<'_>) -> Option<Result<Transform, Fault>> {
 /// Adds a transform to the list of a buffer. One too many is a fault.
 pub fn push(list: &mut Vec<Transform>, next: Transform, keyword: &Use<'_>) -> Result<(), Fault> {
     if list.len() >= MOST_TRANSFORMS {
-        return Err(
-            keyword.conflict(format!("a buffer cannot have more than {MOST_TRANSFORMS} transforms"))
-        );
+        return Err(keyword
+            .conflict(format!("a buffer cannot have more than {MOST_TRANSFORMS} transforms")));
     }
     list.push(next);
     Ok(())

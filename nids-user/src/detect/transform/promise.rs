@@ -30,9 +30,7 @@ impl Promise {
         let only_size = Self { most: self.most, ..Self::default() };
         match transform {
             Transform::DotPrefix => Self { most: self.most.map(|most| most + 1), ..self },
-            Transform::StripWhitespace => {
-                Self { no_space: true, no_spaces_in_a_row: true, ..self }
-            }
+            Transform::StripWhitespace => Self { no_space: true, no_spaces_in_a_row: true, ..self },
             Transform::CompressWhitespace => Self { no_spaces_in_a_row: true, ..self },
             Transform::ToLowercase => Self { no_upper: true, no_lower: false, ..self },
             Transform::ToUppercase => Self { no_upper: false, no_lower: true, ..self },
@@ -80,10 +78,14 @@ impl Promise {
             Self { no_spaces_in_a_row: true, .. } if content.array_windows().any(spaces) => {
                 "white space in a row is compressed to one byte".to_owned()
             }
-            Self { no_upper: true, .. } if !nocase && content.iter().any(u8::is_ascii_uppercase) => {
+            Self { no_upper: true, .. }
+                if !nocase && content.iter().any(u8::is_ascii_uppercase) =>
+            {
                 "the buffer is transformed to lower case".to_owned()
             }
-            Self { no_lower: true, .. } if !nocase && content.iter().any(u8::is_ascii_lowercase) => {
+            Self { no_lower: true, .. }
+                if !nocase && content.iter().any(u8::is_ascii_lowercase) =>
+            {
                 "the buffer is transformed to upper case".to_owned()
             }
             _ => return None,
