@@ -3,9 +3,10 @@
 //! It ends at the first that is damaged or does not fit into the one that holds it. A step takes at least
 //! two bytes, and there is a fixed number of levels: it allocates nothing and its time is linear.
 
-/// Elements that hold one another, and elements at the top, that are followed (Suricata:
-/// `asn1-max-frames`).
-const MOST: usize = 30;
+/// Elements that may hold one another (what Suricata's `asn1-max-frames` is when it is not set).
+const MOST_LEVELS: usize = 30;
+/// Elements that are followed at the top (what its suricata.yaml sets it to).
+const MOST_AT_TOP: usize = 256;
 
 /// One element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +31,7 @@ struct Level<'a> {
 
 /// The walk.
 pub(super) struct Walk<'a> {
-    levels: [Level<'a>; MOST],
+    levels: [Level<'a>; MOST_LEVELS],
     /// Number of levels that are open; 0: the end.
     depth: usize,
     at_top: usize,
@@ -38,7 +39,7 @@ pub(super) struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     pub(super) fn new(input: &'a [u8]) -> Self {
-        let mut levels = [Level::default(); MOST];
+        let mut levels = [Level::default(); MOST_LEVELS];
         if let Some(level) = levels.first_mut() {
             level.rest = input;
         }
@@ -71,7 +72,7 @@ impl<'a> Walk<'a> {
         }
         if self.depth == 1 {
             self.at_top += 1;
-            if self.at_top > MOST {
+            if self.at_top > MOST_AT_TOP {
                 return None;
             }
         }

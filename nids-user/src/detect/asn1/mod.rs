@@ -1,11 +1,12 @@
 //! `asn1`: what is wrong with BER in the payload (Suricata user guide, "asn1"; Snort manual, 3.5.31).
 //!
 //! This is the value and its checks; [`ber`] walks the elements. As in Suricata, an element is judged only
-//! if it lies in the payload as a whole, at most 30 elements follow one another at the top, and as many
-//! may hold one another. Unlike there, all constructed elements are walked, not just sequences and sets
-//! of the universal class (tokens of GSS-API, LDAP and Kerberos are of others); each is judged when it is
-//! reached, so that damage behind it does not hide it; and the values of strings and times are not looked
-//! at, so that a wrong one does not either.
+//! if it lies in the payload as a whole. At the top 256 elements are followed, and 30 may hold one another.
+//!
+//! Unlike Suricata, which looks at much less of what an attack on a decoder would send, all constructed
+//! elements are walked, not just sequences and sets of the universal class (tokens of GSS-API, LDAP and
+//! Kerberos are of others); each is judged when it is reached, so that damage behind it does not hide it;
+//! and the values of strings and times are not looked at, so that a wrong one does not either.
 
 mod ber;
 #[cfg(test)]

@@ -118,10 +118,10 @@ fn counts_from_offsets() {
 }
 
 #[test]
-fn walks_no_further_than_thirty() {
+fn walks_no_further() {
     let long = |count| [b"\x05\x00".repeat(count), b"\x03\x01\xff".to_vec()].concat();
-    assert!(matches("bitstring_overflow", &long(29)));
-    assert!(!matches("bitstring_overflow", &long(30)));
+    assert!(matches("bitstring_overflow", &long(255)));
+    assert!(!matches("bitstring_overflow", &long(256)));
     let deep = |count: usize| {
         (0..count).fold(b"\x03\x01\xff".to_vec(), |inner, _| {
             [&[0x30, inner.len() as u8][..], &inner].concat()
@@ -136,7 +136,7 @@ fn reference(mut input: &[u8], depth: usize, found: &mut Vec<(u32, Vec<u8>)>) ->
     let mut count = 0;
     while !input.is_empty() {
         count += 1;
-        if depth == 0 && count > 30 {
+        if depth == 0 && count > 256 {
             return false;
         }
         let [tag, length, rest @ ..] = input else { return false };

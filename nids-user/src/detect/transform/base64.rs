@@ -29,11 +29,11 @@ const PAD: u8 = 64;
 const BAD: u8 = 65;
 const VALUES: [u8; 256] = values();
 
+#[allow(clippy::indexing_slicing, reason = "evaluated by the compiler")]
 const fn values() -> [u8; 256] {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut table = [BAD; 256];
     let mut value = 0;
-    #[allow(clippy::indexing_slicing, reason = "evaluated by the compiler")]
     while value < 64 {
         table[ALPHABET[value as usize] as usize] = value;
         value += 1;
