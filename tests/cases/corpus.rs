@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+#[path = "../../nids-user/fuzz/checks/chain.rs"]
+mod chain;
 #[path = "../../nids-user/fuzz/checks/decode.rs"]
 mod decode;
 #[path = "../../nids-user/fuzz/checks/pcap_file.rs"]
@@ -48,4 +50,9 @@ fn rule_text_seeds() {
 #[test]
 fn transform_seeds() {
     replay("transform", transform::check);
+}
+
+#[test]
+fn chain_seeds() {
+    replay("chain", chain::check);
 }

@@ -183,7 +183,12 @@ fn signature(draft: &Draft<'_>, info: Arc<RuleInfo>, ends: Ends) -> Signature {
     let (payload, headers): (Vec<&BufferDraft>, Vec<&BufferDraft>) =
         draft.buffers.iter().partition(|buffer| buffer.buffer == Buffer::Payload);
     let inspection = |buffer: &&BufferDraft| {
-        Some(HeaderInspection { buffer: buffer.buffer, chain: Chain::new(&buffer.steps)? })
+        let transforms = buffer.transforms.clone().into();
+        Some(HeaderInspection {
+            buffer: buffer.buffer,
+            transforms,
+            chain: Chain::new(&buffer.steps)?,
+        })
     };
     Signature {
         protocol: draft.protocol,

@@ -31,9 +31,9 @@ mod prefilter;
 pub mod protocol;
 pub mod signature;
 pub mod subject;
-pub mod transform;
 #[cfg(test)]
 mod tests;
+pub mod transform;
 
 pub use compile::{Compiled, Environment, compile};
 pub use inspector::{Inspector, InspectorCounters};

@@ -15,6 +15,7 @@ use super::check::Check;
 use super::keyword::flow::FlowTest;
 use super::protocol::Protocol;
 use super::subject::Subject;
+use super::transform::{self, Transform};
 
 /// One compiled rule. A `<>` rule makes two, one for each way.
 #[derive(Debug)]
@@ -89,6 +90,8 @@ impl Payload {
 pub struct HeaderInspection {
     /// Which.
     pub buffer: Buffer,
+    /// What its bytes go through first.
+    pub transforms: Box<[Transform]>,
     /// What must be in it.
     pub chain: Chain,
 }
@@ -113,7 +116,7 @@ impl Signature {
         folded: &mut Vec<u8>,
         scratch: &mut Scratch,
     ) -> Verdict {
-        for HeaderInspection { buffer, chain } in &self.headers {
+        for HeaderInspection { buffer, transforms, chain } in &self.headers {
             let mut room = [0; 16];
             let Some(bytes) = buffer.of_packet(packet, &mut room) else {
                 match chain.holds_in_absence() {
@@ -121,7 +124,20 @@ impl Signature {
                     false => return Verdict::NoMatch,
                 }
             };
-            match chain.matches(&mut Input::new(bytes, folded), scratch) {
+            let verdict = match transforms.is_empty() {
+                true => chain.matches(&mut Input::new(bytes, folded), scratch),
+                false => {
+                    let mut room = std::mem::take(&mut scratch.transformed);
+                    let done = transform::run(transforms, bytes, &mut room, &mut scratch.transform);
+                    let verdict = match done {
+                        Ok(()) => chain.matches(&mut Input::new(&room, folded), scratch),
+                        Err(_) => Verdict::NoMatch,
+                    };
+                    scratch.transformed = room;
+                    verdict
+                }
+            };
+            match verdict {
                 Verdict::Match => {}
                 other => return other,
             }

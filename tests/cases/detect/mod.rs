@@ -4,5 +4,6 @@
 mod filter;
 mod reference;
 mod rulesets;
+mod steps;
 mod suricata;
 pub(crate) mod world;

@@ -33,9 +33,9 @@
 //! 256 bytes of its window. Places from which a run has failed are remembered, so that it takes many
 //! kilobytes made for the purpose to reach the bound. Where variables are set that are looked at later, a
 //! place alone does not say what will fail, so that nothing is remembered there. Recursion is as deep as a
-//! rule has contents; how many it may have the keywords bound.
+//! rule has contents and patterns; how many it may have the keywords bound. All searches for patterns share one
+//! budget of [`pcre::Budget`].
 
-mod base64;
 mod content;
 mod input;
 pub mod number;
@@ -43,13 +43,16 @@ mod search;
 #[cfg(test)]
 pub(super) mod tests;
 
-pub use base64::MOST as MOST_BASE64;
 pub use input::Input;
-pub use search::Scratch;
+pub use search::{Captured, Scratch};
 
+use std::sync::Arc;
+
+use super::asn1::Asn1;
 use super::keyword::StepDraft;
 use super::keyword::number::Comparison;
-use base64::Base64;
+use super::pcre;
+use super::transform::base64::Base64Decode;
 use content::Content;
 use number::{ByteExtract, ByteJump, ByteMath, ByteTest, IsDataAt, Slot};
 use search::{Outcome, Search};
@@ -85,6 +88,8 @@ pub enum Absence {
 pub struct Chain {
     runs: Box<[Box<[Step]>]>,
     absence: Absence,
+    /// The patterns among the steps.
+    patterns: Box<[Arc<pcre::Value>]>,
     /// Some step can reach behind what was seen.
     reaches: bool,
 }
@@ -108,7 +113,12 @@ enum Kind {
     ByteJump(ByteJump),
     ByteExtract(ByteExtract),
     ByteMath(ByteMath),
-    Base64(Box<Base64>),
+    /// `pcre`, with its number among the patterns of the chain.
+    Pcre(Arc<pcre::Value>, u16),
+    /// `base64_decode`, and the chain behind `base64_data`.
+    Base64(Base64Decode, Box<Chain>),
+    /// `asn1`.
+    Asn1(Asn1),
     /// `bsize`: of the buffer as a whole.
     Size(Comparison<u32>),
 }
@@ -122,12 +132,11 @@ impl Kind {
             StepDraft::ByteJump(step) => Self::ByteJump(*step),
             StepDraft::ByteExtract(step) => Self::ByteExtract(*step),
             StepDraft::ByteMath(step) => Self::ByteMath(*step),
-            StepDraft::Base64(draft) => Self::Base64(Box::new(Base64 {
-                bytes: draft.bytes,
-                offset: draft.offset,
-                relative: draft.relative,
-                chain: Chain::new(&draft.steps)?,
-            })),
+            StepDraft::Pcre(value) => Self::Pcre(value.clone(), 0),
+            StepDraft::Base64(draft) => {
+                Self::Base64(draft.decode, Box::new(Chain::new(&draft.steps)?))
+            }
+            StepDraft::Asn1(step) => Self::Asn1(*step),
             StepDraft::Size(size) => Self::Size(*size),
             StepDraft::Absent(_) => return None,
         })
@@ -142,7 +151,9 @@ impl Kind {
             StepDraft::ByteJump(step) => step.field.relative,
             StepDraft::ByteExtract(step) => step.field.relative,
             StepDraft::ByteMath(step) => step.field.relative,
-            StepDraft::Base64(draft) => draft.relative,
+            StepDraft::Pcre(value) => value.relative,
+            StepDraft::Base64(draft) => draft.decode.relative,
+            StepDraft::Asn1(step) => step.is_relative(),
             StepDraft::Size(_) | StepDraft::Absent(_) => false,
         }
     }
@@ -151,8 +162,13 @@ impl Kind {
     fn moves(&self) -> bool {
         match self {
             Self::Content(content) => !content.negated,
+            Self::Pcre(value, _) => !value.negated,
             Self::ByteJump(_) | Self::ByteExtract(_) | Self::ByteMath(_) => true,
-            Self::IsDataAt(_) | Self::ByteTest(_) | Self::Base64(_) | Self::Size(_) => false,
+            Self::IsDataAt(_)
+            | Self::ByteTest(_)
+            | Self::Base64(..)
+            | Self::Asn1(_)
+            | Self::Size(_) => false,
         }
     }
 
@@ -160,13 +176,14 @@ impl Kind {
     fn reaches(&self) -> bool {
         match self {
             Self::Content(content) => !content.negated,
+            Self::Pcre(value, _) => !value.negated,
             Self::IsDataAt(step) => !step.negated,
             Self::ByteTest(_)
             | Self::ByteJump(_)
             | Self::ByteExtract(_)
             | Self::ByteMath(_)
-            | Self::Base64(_) => true,
-            Self::Size(_) => false,
+            | Self::Base64(..) => true,
+            Self::Asn1(_) | Self::Size(_) => false,
         }
     }
 
@@ -174,7 +191,7 @@ impl Kind {
     fn cost(&self) -> (u8, std::cmp::Reverse<usize>) {
         match self {
             Self::Content(content) => (1, std::cmp::Reverse(content.needle().len())),
-            Self::Base64(_) => (2, std::cmp::Reverse(0)),
+            Self::Base64(..) | Self::Pcre(..) | Self::Asn1(_) => (2, std::cmp::Reverse(0)),
             _ => (0, std::cmp::Reverse(0)),
         }
     }
@@ -189,7 +206,11 @@ fn uses(draft: &StepDraft) -> Vec<Slot> {
         StepDraft::ByteJump(step) => step.slots().collect(),
         StepDraft::ByteExtract(step) => step.slots().collect(),
         StepDraft::ByteMath(step) => step.slots().collect(),
-        StepDraft::Base64(_) | StepDraft::Size(_) | StepDraft::Absent(_) => Vec::new(),
+        StepDraft::Pcre(_)
+        | StepDraft::Base64(_)
+        | StepDraft::Asn1(_)
+        | StepDraft::Size(_)
+        | StepDraft::Absent(_) => Vec::new(),
     }
 }
 
@@ -231,10 +252,18 @@ impl Chain {
             StepDraft::Absent(absence) => Some(*absence),
             _ => None,
         });
-        let (drafts, kinds): (Vec<&StepDraft>, Vec<Kind>) =
+        let (drafts, mut kinds): (Vec<&StepDraft>, Vec<Kind>) =
             drafts.iter().filter_map(|draft| Some((draft, Kind::new(draft)?))).unzip();
         if kinds.is_empty() && absence.is_none() {
             return None;
+        }
+        let mut patterns = Vec::new();
+        for kind in &mut kinds {
+            if let Kind::Pcre(value, number) = kind {
+                // A rule has far fewer steps.
+                *number = patterns.len() as u16;
+                patterns.push(value.clone());
+            }
         }
         let reaches = kinds.iter().any(Kind::reaches);
         let numbers = runs_of(&drafts, &kinds);
@@ -248,7 +277,8 @@ impl Chain {
         let mut runs: Vec<Box<[Step]>> = runs.into_iter().map(|(_, run)| steps(run)).collect();
         // Few bytes to compare first: windows as small as the content, then the longer contents.
         runs.sort_by_key(|run| (run.len(), run.first().map(|head| head.kind.cost())));
-        Some(Self { runs: runs.into(), absence: absence.unwrap_or_default(), reaches })
+        let absence = absence.unwrap_or_default();
+        Some(Self { runs: runs.into(), absence, patterns: patterns.into(), reaches })
     }
 
     /// Whether the steps hold where there is no such buffer.
@@ -256,9 +286,14 @@ impl Chain {
         self.absence != Absence::Fails
     }
 
+    /// The pattern of [`Captured::pattern`].
+    pub fn pattern(&self, number: u16) -> Option<&pcre::Value> {
+        self.patterns.get(usize::from(number)).map(|value| &**value)
+    }
+
     /// Whether there are hits in `input` that fit.
     pub fn matches(&self, input: &mut Input<'_>, scratch: &mut Scratch) -> Verdict {
-        scratch.budget = BUDGET;
+        scratch.begin();
         self.inspect(input, scratch)
     }
 

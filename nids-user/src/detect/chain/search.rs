@@ -1,9 +1,13 @@
 //! The search of one run, with back-tracking, and what it works with.
 
+use std::ops::Range;
+
 use super::content::Content;
 use super::input::Input;
 use super::number::{Held, Standing, Variables};
-use super::{BUDGET, Kind, Step, Verdict, base64};
+use super::{BUDGET, Chain, Kind, Step, Verdict};
+use crate::detect::pcre;
+use crate::detect::transform::{self, base64::Base64Decode};
 
 /// Searches after which failures are looked up: few chains come this far.
 const REMEMBER_AFTER: u32 = BUDGET - 64;
@@ -12,13 +16,30 @@ const MEMORY: usize = 1 << 12;
 /// What an inspection works with: kept from packet to packet, so that nothing is allocated.
 #[derive(Debug)]
 pub struct Scratch {
-    pub(super) budget: u32,
+    budget: u32,
     /// Inspection, step and place that have failed, each in the slot of its hash.
     failed: Box<[(u32, u32, u32)]>,
     inspection: u32,
     variables: Variables,
     decoded: Vec<u8>,
     folded: Vec<u8>,
+    patterns: pcre::Budget,
+    groups: pcre::Captures,
+    captured: Vec<Captured>,
+    /// For the transforms of the buffer at hand.
+    pub(in crate::detect) transformed: Vec<u8>,
+    pub(in crate::detect) transform: transform::Scratch,
+}
+
+/// What a group of a pattern matched, where the rule asks for its groups.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Captured {
+    /// Number of the pattern in its chain.
+    pub pattern: u16,
+    /// Number of the group.
+    pub group: u16,
+    /// Place in the buffer.
+    pub span: Range<usize>,
 }
 
 impl Default for Scratch {
@@ -30,11 +51,26 @@ impl Default for Scratch {
             variables: Variables::default(),
             decoded: Vec::new(),
             folded: Vec::new(),
+            patterns: pcre::Budget::default(),
+            groups: pcre::Captures::default(),
+            captured: Vec::new(),
+            transformed: Vec::new(),
+            transform: transform::Scratch::default(),
         }
     }
 }
 
 impl Scratch {
+    /// Begins with a chain.
+    pub(super) fn begin(&mut self) {
+        self.budget = BUDGET;
+        self.patterns = pcre::Budget::default();
+        self.captured.clear();
+    }
+    /// What the chain that matched last has captured.
+    pub fn captured(&self) -> &[Captured] {
+        &self.captured
+    }
     fn next_inspection(&mut self) -> u32 {
         self.inspection = self.inspection.wrapping_add(1);
         if self.inspection == 0 {
@@ -43,15 +79,18 @@ impl Scratch {
         }
         self.inspection
     }
-    fn slot(step: usize, from: u32) -> usize {
-        (from as usize ^ step.wrapping_mul(0x9e5)) % MEMORY
-    }
     fn spend(&mut self, cost: usize) -> bool {
         let cost = 1 + cost as u32;
         let enough = self.budget >= cost;
         self.budget = self.budget.saturating_sub(cost);
         enough
     }
+}
+
+/// A place in the memory of failures, and what stands there for one.
+struct Memory {
+    slot: usize,
+    entry: (u32, u32, u32),
 }
 
 /// What a search came to.
@@ -108,6 +147,9 @@ impl<'s, 'i, 'b> Search<'s, 'i, 'b> {
                 Kind::Content(content) if !content.negated => {
                     self.hits(step, content, index, cursor, is_new)
                 }
+                Kind::Pcre(value, number) if !value.negated => {
+                    self.matches(step, (value, *number), index, cursor, is_new)
+                }
                 kind => match self.check(kind, cursor) {
                     Ok(held) => {
                         steady &= !kind.moves();
@@ -135,11 +177,8 @@ impl<'s, 'i, 'b> Search<'s, 'i, 'b> {
         cursor: usize,
         is_new: bool,
     ) -> Outcome {
-        let remembering = step.is_memorable && self.scratch.budget < REMEMBER_AFTER;
-        let state = (cursor as u32) << 1 | u32::from(is_new);
-        let entry = (self.inspection, index as u32, state);
-        let slot = Scratch::slot(index, state);
-        if remembering && self.scratch.failed.get(slot) == Some(&entry) {
+        let memory = self.memory(step, index, cursor, is_new);
+        if memory.as_ref().is_some_and(|memory| self.has_failed(memory)) {
             return Outcome::NoMatch;
         }
         let length = content.needle().len();
@@ -156,9 +195,7 @@ impl<'s, 'i, 'b> Search<'s, 'i, 'b> {
                 if !found && content.is_final {
                     return Outcome::Hopeless;
                 }
-                if remembering && let Some(slot) = self.scratch.failed.get_mut(slot) {
-                    *slot = entry;
-                }
+                self.remember(memory);
                 return Outcome::NoMatch;
             };
             found = true;
@@ -167,6 +204,85 @@ impl<'s, 'i, 'b> Search<'s, 'i, 'b> {
                 Outcome::NoMatch => window.start = at + 1,
                 other => return other,
             }
+        }
+    }
+
+    /// Tries the matches of a pattern, one after the other: the first from each place on.
+    fn matches(
+        &mut self,
+        step: &Step,
+        (value, number): (&pcre::Value, u16),
+        index: usize,
+        cursor: usize,
+        is_new: bool,
+    ) -> Outcome {
+        let memory = self.memory(step, index, cursor, is_new);
+        if memory.as_ref().is_some_and(|memory| self.has_failed(memory)) {
+            return Outcome::NoMatch;
+        }
+        let bytes = self.input.raw();
+        let origin = if value.relative { cursor } else { 0 };
+        let subject = bytes.get(origin..).unwrap_or_default();
+        // Where the unit does not begin the bytes, they do not begin the buffer either: `^` is not there.
+        let mut from = if value.relative { 0 } else { self.input.base().min(1) };
+        let kept = self.scratch.captured.len();
+        let mut found = false;
+        loop {
+            if !self.scratch.spend(subject.len().saturating_sub(from) >> 8) {
+                return Outcome::GivenUp;
+            }
+            let Scratch { patterns, groups, .. } = &mut *self.scratch;
+            let (start, end) = match value.regex.find(subject, from, patterns, groups) {
+                pcre::Outcome::Match { start, end } => (start, end),
+                pcre::Outcome::GivenUp => return Outcome::GivenUp,
+                pcre::Outcome::NoMatch if !found && !value.relative => return Outcome::Hopeless,
+                pcre::Outcome::NoMatch => {
+                    self.remember(memory);
+                    return Outcome::NoMatch;
+                }
+            };
+            found = true;
+            self.capture(value, number, origin);
+            let end = origin + end;
+            match self.from(index + 1, end, is_new || end > self.input.seen()) {
+                Outcome::NoMatch => from = from.max(start) + 1,
+                other => return other,
+            }
+            self.scratch.captured.truncate(kept);
+        }
+    }
+
+    /// Keeps the groups that the rule asks for.
+    fn capture(&mut self, value: &pcre::Value, pattern: u16, origin: usize) {
+        if value.captures.is_empty() {
+            return;
+        }
+        for group in 1..=value.regex.groups() {
+            if let Some(span) = self.scratch.groups.group(group) {
+                let span = origin + span.start..origin + span.end;
+                self.scratch.captured.push(Captured { pattern, group, span });
+            }
+        }
+    }
+
+    /// Where failures of the step from here are kept, once there are many.
+    #[inline]
+    fn memory(&self, step: &Step, index: usize, cursor: usize, is_new: bool) -> Option<Memory> {
+        if !step.is_memorable || self.scratch.budget >= REMEMBER_AFTER {
+            return None;
+        }
+        let state = (cursor as u32) << 1 | u32::from(is_new);
+        let slot = (state as usize ^ index.wrapping_mul(0x9e5)) % MEMORY;
+        Some(Memory { slot, entry: (self.inspection, index as u32, state) })
+    }
+    fn has_failed(&self, memory: &Memory) -> bool {
+        self.scratch.failed.get(memory.slot) == Some(&memory.entry)
+    }
+    fn remember(&mut self, memory: Option<Memory>) {
+        if let Some(memory) = memory
+            && let Some(slot) = self.scratch.failed.get_mut(memory.slot)
+        {
+            *slot = memory.entry;
         }
     }
 
@@ -220,31 +336,60 @@ impl<'s, 'i, 'b> Search<'s, 'i, 'b> {
                 let holds = size.holds(u32::try_from(length).unwrap_or(u32::MAX));
                 (if holds { Ok(nothing) } else { Err(Outcome::Hopeless) }, 0)
             }
-            Kind::Base64(step) => {
-                let part = step.part(self.input.raw(), at.origin(step.relative));
-                let Some((part, reach)) = part else { return Err(Outcome::NoMatch) };
-                if !self.scratch.spend(part.len() >> 6) {
+            Kind::Pcre(value, _) => return self.lacks(value, cursor).map(|()| nothing),
+            Kind::Base64(step, chain) => {
+                let origin = at.origin(step.relative) + step.offset as usize;
+                let part = at.bytes.len().saturating_sub(origin).min(usize::from(step.bytes));
+                if !self.scratch.spend(part >> 6) {
                     return Err(Outcome::GivenUp);
                 }
-                return match self.decoded(step, part) {
-                    Verdict::Match => Ok(Held { cursor, reach }),
+                return match self.decoded(step, chain, cursor) {
+                    Verdict::Match => Ok(Held { cursor, reach: origin + part }),
                     Verdict::NoMatch => Err(Outcome::NoMatch),
                     Verdict::GivenUp => Err(Outcome::GivenUp),
                 };
+            }
+            Kind::Asn1(step) => {
+                let bytes = at.bytes.get(at.base..).unwrap_or_default();
+                let holds = step.matches(bytes, cursor.saturating_sub(at.base));
+                (if holds { Ok(nothing) } else { Err(Outcome::NoMatch) }, bytes.len() >> 6)
             }
         };
         if self.scratch.spend(cost) { held } else { Err(Outcome::GivenUp) }
     }
 
+    /// Checks that a negated pattern does not match.
+    fn lacks(&mut self, value: &pcre::Value, cursor: usize) -> Result<(), Outcome> {
+        let bytes = self.input.raw();
+        let base = self.input.base();
+        let start = if value.relative { cursor } else { base };
+        let subject = bytes.get(start..).unwrap_or_default();
+        // In what lies before the unit too, and over its border; see `matches`.
+        let joined = (!value.relative && base > 0).then_some((bytes, 1));
+        for (subject, from) in [(subject, 0)].into_iter().chain(joined) {
+            if !self.scratch.spend(subject.len() >> 8) {
+                return Err(Outcome::GivenUp);
+            }
+            let Scratch { patterns, groups, .. } = &mut *self.scratch;
+            match value.regex.find(subject, from, patterns, groups) {
+                pcre::Outcome::NoMatch => {}
+                pcre::Outcome::Match { .. } => return Err(Outcome::NoMatch),
+                pcre::Outcome::GivenUp => return Err(Outcome::GivenUp),
+            }
+        }
+        Ok(())
+    }
+
     /// Inspects what is decoded.
-    fn decoded(&mut self, step: &base64::Base64, part: &[u8]) -> Verdict {
+    fn decoded(&mut self, step: &Base64Decode, chain: &Chain, cursor: usize) -> Verdict {
         // The room goes along, so that the search in it may use the rest of what there is.
         let mut decoded = std::mem::take(&mut self.scratch.decoded);
         let mut folded = std::mem::take(&mut self.scratch.folded);
-        base64::decode(part, &mut decoded);
-        let verdict = match decoded.is_empty() {
-            true => Verdict::NoMatch,
-            false => step.chain.inspect(&mut Input::new(&decoded, &mut folded), self.scratch),
+        let origin = if step.relative { 0 } else { self.input.base() };
+        let bytes = self.input.raw().get(origin..).unwrap_or_default();
+        let verdict = match step.decode(bytes, cursor, &mut decoded) {
+            false => Verdict::NoMatch,
+            true => chain.inspect(&mut Input::new(&decoded, &mut folded), self.scratch),
         };
         self.scratch.decoded = decoded;
         self.scratch.folded = folded;

@@ -1,9 +1,9 @@
 //! `base64_decode` and `base64_data` (Suricata user guide, "Base64 keywords"): what stands behind
 //! `base64_data` is looked for in what was decoded, until another buffer is named.
 
-use super::value::{Fault, Use, Word};
+use super::value::{Fault, Use};
 use super::{Draft, Keyword, StepDraft};
-use crate::detect::chain::MOST_BASE64;
+use crate::detect::transform::base64::Base64Decode;
 use crate::rule::ast::Span;
 use crate::rule::diagnostic::ReasonKind;
 
@@ -17,12 +17,8 @@ pub const KEYWORDS: &[Keyword] = &[
 #[derive(Clone, Debug)]
 pub struct Base64Draft {
     span: Span,
-    /// Bytes that are decoded at most.
-    pub bytes: u16,
-    /// Where they begin.
-    pub offset: u32,
-    /// The offset counts from the end of the match before.
-    pub relative: bool,
+    /// What is decoded.
+    pub decode: Base64Decode,
     /// What must hold of what is decoded.
     pub steps: Vec<StepDraft>,
 }
@@ -47,30 +43,9 @@ fn base64_decode(draft: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> 
     if draft.decoded {
         return Err(keyword.conflict("what `base64_decode` decodes is not decoded again"));
     }
+    let decode = Base64Decode::read(keyword)?;
     let span = keyword.name.span();
-    let mut decode =
-        Base64Draft { span, bytes: MOST_BASE64, offset: 0, relative: false, steps: Vec::new() };
-    let mut before: Vec<&str> = Vec::new();
-    for word in keyword.value.into_iter().flat_map(|value| value.split(',')) {
-        let (name, value) = match word.text.split_once(char::is_whitespace) {
-            Some((name, value)) => {
-                let start = word.start + name.len() + 1;
-                (name, Some(Word { text: value, start }.trim()))
-            }
-            None => (word.text, None),
-        };
-        if before.contains(&name) {
-            return Err(word.fault(ReasonKind::Conflict, format!("`{name}` stands here twice")));
-        }
-        before.push(name);
-        match (name, value) {
-            ("bytes", Some(value)) => decode.bytes = value.number(1, MOST_BASE64)?,
-            ("offset", Some(value)) => decode.offset = value.number(0, u32::from(u16::MAX))?,
-            ("relative", None) => decode.relative = true,
-            _ => return Err(word.bad("must be `bytes` or `offset` with a number, or `relative`")),
-        }
-    }
-    draft.push(keyword, StepDraft::Base64(decode))
+    draft.push(keyword, StepDraft::Base64(Base64Draft { span, decode, steps: Vec::new() }))
 }
 
 fn base64_data(draft: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
@@ -140,7 +115,7 @@ mod tests {
             ),
             // Up to the first byte that is no Base64.
             (r#"base64_decode; base64_data; content:"Hel";"#, "SGVs!bG8=", true),
-            (r#"base64_decode; base64_data; content:"Hell";"#, "SGVsbG!8=", false),
+            (r#"base64_decode; base64_data; content:"Hell"; endswith;"#, "SGVsbG!8=", true),
             (r#"base64_decode; base64_data; content:!"a";"#, "!!!!", false),
             // Back in the payload.
             (
@@ -165,8 +140,7 @@ mod tests {
             ("base64_decode;", "base64_decode"),
             ("base64_decode; base64_data;", "base64_decode"),
             (r#"base64_data; content:"a";"#, "base64_data"),
-            (r#"base64_decode:byte 4; base64_data; content:"a";"#, "byte 4"),
-            (r#"base64_decode:bytes 0; base64_data; content:"a";"#, "0"),
+            (r#"base64_decode:byte 4; base64_data; content:"a";"#, "byte"),
             (r#"base64_decode:relative, relative; base64_data; content:"a";"#, "relative"),
             (r#"base64_decode; base64_data; content:"a"; fast_pattern;"#, "fast_pattern"),
             (r#"base64_decode; base64_data; base64_decode; content:"a";"#, "base64_decode"),

@@ -233,7 +233,9 @@ fn byte_test(draft: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
         "&" => Relation::And,
         "^" => Relation::Xor,
         _ => {
-            return Err(operator.bad("must be one of `<` `>` `=` `<=` `>=` `&` `^`, or `!` and one"));
+            return Err(
+                operator.bad("must be one of `<` `>` `=` `<=` `>=` `&` `^`, or `!` and one")
+            );
         }
     };
     let field = options.field(draft, (nth(&words, 0), 1), nth(&words, 3))?;

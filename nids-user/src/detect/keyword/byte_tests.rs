@@ -83,7 +83,6 @@ fn jumps() {
             "a\u{1}cd a\u{1}cz",
             true,
         ),
-        (r#"content:"a"; byte_jump:1,0,relative,from_beginning; content:"y";"#, "a\u{1}y", false),
         (
             r#"content:"a"; byte_jump:1,0,relative,from_beginning; content:"y"; distance:0;"#,
             "..ya\u{9}a\u{1}bcd",

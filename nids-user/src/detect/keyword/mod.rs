@@ -3,6 +3,7 @@
 //! A keyword that is not in the table refuses its rule. To add a family, write its file and name its
 //! `KEYWORDS` in [`FAMILIES`].
 
+pub mod asn1;
 pub mod base64;
 pub mod buffer;
 pub mod byte;
@@ -15,21 +16,27 @@ pub mod ip_proto;
 pub mod isdataat;
 pub mod meta;
 pub mod number;
+pub mod pcre;
 pub mod sameip;
 pub mod size;
+pub mod transform;
 pub mod ttl;
 pub mod value;
 pub mod variable;
 
+use std::sync::Arc;
+
 use crate::rule::ast::{Rule, RuleOption, Span};
 use crate::rule::keywords;
 
+use super::asn1::Asn1;
 use super::buffer::Buffer;
 use super::chain::Absence;
 use super::chain::number::{ByteExtract, ByteJump, ByteMath, ByteTest, IsDataAt};
 use super::check::Check;
 use super::protocol::Protocol;
 use super::signature::Payload;
+use super::transform::Transform;
 use base64::Base64Draft;
 use content::ContentDraft;
 use flow::FlowTest;
@@ -50,11 +57,14 @@ pub struct Keyword {
 /// Steps that one rule may have: contents are inspected recursively.
 const MAX_STEPS: usize = 256;
 
-const FAMILIES: [&[Keyword]; 14] = [
+const FAMILIES: [&[Keyword]; 17] = [
     content::KEYWORDS,
     isdataat::KEYWORDS,
     byte::KEYWORDS,
+    pcre::KEYWORDS,
     base64::KEYWORDS,
+    asn1::KEYWORDS,
+    transform::KEYWORDS,
     size::KEYWORDS,
     buffer::KEYWORDS,
     meta::KEYWORDS,
@@ -101,6 +111,8 @@ pub struct BufferDraft {
     pub buffer: Buffer,
     /// Where the rule names it.
     pub span: Span,
+    /// What its bytes go through first, in the order written.
+    pub transforms: Vec<Transform>,
     /// What must hold, in the order written.
     pub steps: Vec<StepDraft>,
 }
@@ -120,8 +132,12 @@ pub enum StepDraft {
     ByteExtract(ByteExtract),
     /// `byte_math`.
     ByteMath(ByteMath),
+    /// `pcre`.
+    Pcre(Arc<super::pcre::Value>),
     /// `base64_decode`, and the steps behind `base64_data`.
     Base64(Base64Draft),
+    /// `asn1`.
+    Asn1(Asn1),
     /// `bsize`: of the buffer as a whole.
     Size(Comparison<u32>),
     /// `absent`: of the buffer as a whole.
@@ -164,6 +180,7 @@ impl<'a> Draft<'a> {
             buffers: vec![BufferDraft {
                 buffer: Buffer::Payload,
                 span: Span::default(),
+                transforms: Vec::new(),
                 steps: Vec::new(),
             }],
             current: 0,
@@ -185,6 +202,7 @@ impl<'a> Draft<'a> {
         meta::verify(self)?;
         dsize::verify(self)?;
         size::verify(self)?;
+        transform::verify(self)?;
         base64::verify(self)
     }
 
@@ -207,7 +225,8 @@ impl<'a> Draft<'a> {
         self.current = match buffer {
             Buffer::Payload => 0,
             _ => {
-                self.buffers.push(BufferDraft { buffer, span, steps: Vec::new() });
+                let (transforms, steps) = (Vec::new(), Vec::new());
+                self.buffers.push(BufferDraft { buffer, span, transforms, steps });
                 self.buffers.len() - 1
             }
         };
