@@ -134,8 +134,10 @@ pub struct Field {
 /// A number that was read.
 struct Reading {
     value: u64,
-    /// Behind the last byte that was read.
+    /// Behind the last byte that is part of it.
     end: usize,
+    /// Behind the last byte that must be there: text may end before.
+    reach: usize,
 }
 
 impl Field {
@@ -151,14 +153,15 @@ impl Field {
         if length > most as usize {
             return None;
         }
-        let field = at.bytes.get(start..start.checked_add(length)?)?;
+        let reach = start.checked_add(length)?;
+        let field = at.bytes.get(start..reach)?;
         let shift = |value: u64, byte: &u8| value << 8 | u64::from(*byte);
         let (value, length) = match self.form {
             Form::Big => (field.iter().fold(0, shift), length),
             Form::Little => (field.iter().rev().fold(0, shift), length),
             Form::Text(base) => text(field, base)?,
         };
-        Some(Reading { value, end: start + length })
+        Some(Reading { value, end: start + length, reach })
     }
     fn slots(&self) -> impl Iterator<Item = Slot> + use<> {
         [self.bytes.slot(), self.offset.slot()].into_iter().flatten()
@@ -263,7 +266,7 @@ impl ByteTest {
             Relation::And => left & right != 0,
             Relation::Xor => left ^ right != 0,
         };
-        (holds != self.negated).then_some(Held { cursor: at.cursor, reach: read.end })
+        (holds != self.negated).then_some(Held { cursor: at.cursor, reach: read.reach })
     }
     /// Variables it looks at.
     pub fn slots(&self) -> impl Iterator<Item = Slot> {
@@ -316,7 +319,7 @@ impl ByteJump {
         let target = (origin as i64).saturating_add(distance);
         // A jump to before the buffer ends at its start.
         let cursor = usize::try_from(target).unwrap_or(0).max(least);
-        (cursor < at.bytes.len()).then_some(Held { cursor, reach: read.end.max(cursor + 1) })
+        (cursor <= at.bytes.len()).then_some(Held { cursor, reach: read.reach.max(cursor) })
     }
     /// Variables it looks at.
     pub fn slots(&self) -> impl Iterator<Item = Slot> {
@@ -347,7 +350,7 @@ impl ByteExtract {
             Some(align) => value.checked_next_multiple_of(u64::from(align)).unwrap_or(0),
             None => value,
         };
-        Some((Held { cursor: read.end, reach: read.end }, value))
+        Some((Held { cursor: read.end, reach: read.reach }, value))
     }
     /// Variables it looks at.
     pub fn slots(&self) -> impl Iterator<Item = Slot> + use<> {
@@ -400,7 +403,7 @@ impl ByteMath {
             Operator::ShiftLeft => left.checked_shl(bits).unwrap_or(0),
             Operator::ShiftRight => left.checked_shr(bits).unwrap_or(0),
         };
-        Some((Held { cursor: read.end, reach: read.end }, self.mask.apply(value)))
+        Some((Held { cursor: read.end, reach: read.reach }, self.mask.apply(value)))
     }
     /// Variables it looks at.
     pub fn slots(&self) -> impl Iterator<Item = Slot> {

@@ -73,8 +73,8 @@ fn jumps() {
         // Text is as long as its digits.
         (r#"byte_jump:3,0,string,dec; content:"c"; within:1;"#, "1bcd", true),
         // To behind the end there is no jump; to before the start it ends there.
-        ("byte_jump:1,0;", "\u{4}abcd", false),
-        ("byte_jump:1,0;", "\u{3}abcd", true),
+        ("byte_jump:1,0;", "\u{5}abcd", false),
+        ("byte_jump:1,0;", "\u{4}abcd", true),
         (r#"byte_jump:1,0,post_offset -9; content:"|01|"; within:1;"#, "\u{1}abcd", true),
         ("byte_jump:4,9;", "abcd", false),
         // Another hit of the content before may jump to where the rest is.

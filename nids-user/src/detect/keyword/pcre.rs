@@ -17,6 +17,12 @@ fn apply(draft: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
             format!("needs the application-layer buffer `{}`, which is not there yet", name(flag));
         return Err(keyword.value()?.fault(ReasonKind::UnsupportedKeyword, reason));
     }
+    let is_match = |step: &StepDraft| matches!(step, StepDraft::Content(_) | StepDraft::Pcre(_));
+    if value.relative && !draft.steps().iter().any(is_match) {
+        return Err(
+            keyword.conflict("a relative pattern (`R`) needs a content or pattern before it")
+        );
+    }
     draft.push(keyword, StepDraft::Pcre(Arc::new(value)))
 }
 
@@ -65,6 +71,7 @@ mod tests {
             assert_eq!(holds(options, bytes.as_bytes()), expected, "{options} {bytes:?}");
         }
         assert_eq!(refusal(r#"pcre:"/a/U";"#), r#""/a/U""#);
+        assert_eq!(refusal(r#"pcre:"/a/R";"#), "pcre");
     }
 
     #[test]
