@@ -31,7 +31,8 @@
 //!
 //! Work is bounded: [`BUDGET`] searches a rule and packet, a search counting one and one more for each
 //! 256 bytes of its window. Places from which a run has failed are remembered, so that it takes many
-//! kilobytes made for the purpose to reach the bound. Where variables are set that are looked at later, a
+//! kilobytes made for the purpose to reach the bound; and where no hit of a content would do whose window goes
+//! on to the end, none will do from a later place, so that the whole run ends. Where variables are set that are looked at later, a
 //! place alone does not say what will fail, so that nothing is remembered there. Recursion is as deep as a
 //! rule has contents and patterns; how many it may have the keywords bound. All searches for patterns share one
 //! budget of [`pcre::Budget`].
@@ -303,10 +304,10 @@ impl Chain {
             return Verdict::NoMatch;
         }
         let only_new = input.seen() > 0 && self.reaches;
-        // Of several runs only one must have something new: first all must match at all.
+        // One of the runs must have something new; but first all must match at all.
         let mut is_new = !only_new;
         for run in &self.runs {
-            let mut search = Search::new(run, input, scratch, only_new && self.runs.len() == 1);
+            let mut search = Search::new(run, input, scratch, false);
             match search.run() {
                 Outcome::Match => is_new |= search.is_new,
                 Outcome::NoMatch | Outcome::Hopeless => return Verdict::NoMatch,

@@ -71,6 +71,11 @@ impl Scratch {
     pub fn captured(&self) -> &[Captured] {
         &self.captured
     }
+    /// Searches that the last chain has left of its budget.
+    #[cfg(test)]
+    pub(super) fn left(&self) -> u32 {
+        self.budget
+    }
     fn next_inspection(&mut self) -> u32 {
         self.inspection = self.inspection.wrapping_add(1);
         if self.inspection == 0 {
@@ -192,11 +197,7 @@ impl<'s, 'i, 'b> Search<'s, 'i, 'b> {
                 return Outcome::GivenUp;
             }
             let Some(at) = content.find(self.input, window.clone()) else {
-                if !found && content.is_final {
-                    return Outcome::Hopeless;
-                }
-                self.remember(memory);
-                return Outcome::NoMatch;
+                return self.exhausted(step, content.is_final, found, is_new, memory);
             };
             found = true;
             let end = at + length;
@@ -235,10 +236,8 @@ impl<'s, 'i, 'b> Search<'s, 'i, 'b> {
             let (start, end) = match value.regex.find(subject, from, patterns, groups) {
                 pcre::Outcome::Match { start, end } => (start, end),
                 pcre::Outcome::GivenUp => return Outcome::GivenUp,
-                pcre::Outcome::NoMatch if !found && !value.relative => return Outcome::Hopeless,
                 pcre::Outcome::NoMatch => {
-                    self.remember(memory);
-                    return Outcome::NoMatch;
+                    return self.exhausted(step, !value.relative, found, is_new, memory);
                 }
             };
             found = true;
@@ -250,6 +249,28 @@ impl<'s, 'i, 'b> Search<'s, 'i, 'b> {
             }
             self.scratch.captured.truncate(kept);
         }
+    }
+
+    /// No hit is left, and none that was `found` would do. Where a later cursor has the same hits or fewer
+    /// (`is_final`) they will not do there either, unless the steps behind them depend on what is yet to
+    /// change: a variable, or whether something is new.
+    fn exhausted(
+        &mut self,
+        step: &Step,
+        is_final: bool,
+        found: bool,
+        is_new: bool,
+        memory: Option<Memory>,
+    ) -> Outcome {
+        if is_final && (is_new || !self.only_new) && (!found || step.is_memorable) {
+            return Outcome::Hopeless;
+        }
+        if let Some(memory) = memory
+            && let Some(slot) = self.scratch.failed.get_mut(memory.slot)
+        {
+            *slot = memory.entry;
+        }
+        Outcome::NoMatch
     }
 
     /// Keeps the groups that the rule asks for.
@@ -277,13 +298,6 @@ impl<'s, 'i, 'b> Search<'s, 'i, 'b> {
     }
     fn has_failed(&self, memory: &Memory) -> bool {
         self.scratch.failed.get(memory.slot) == Some(&memory.entry)
-    }
-    fn remember(&mut self, memory: Option<Memory>) {
-        if let Some(memory) = memory
-            && let Some(slot) = self.scratch.failed.get_mut(memory.slot)
-        {
-            *slot = memory.entry;
-        }
     }
 
     /// Checks a step that holds in one way at most.

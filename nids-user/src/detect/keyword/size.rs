@@ -92,3 +92,86 @@ fn verify_absence(buffer: &BufferDraft) -> Result<(), Fault> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::detect::chain::{Chain, Input, Scratch, Verdict};
+    use crate::detect::keyword::value::Word;
+    use crate::detect::keyword::{find, transform};
+    use crate::detect::protocol::Protocol;
+    use crate::rule::parser::parse_str;
+
+    /// The chain for a header of these options, or the reason why there is none.
+    fn header(options: &str) -> Result<(Chain, usize), String> {
+        let file: Arc<Path> = Path::new("test.rules").into();
+        let text = format!("alert tcp any any -> any any ({options} sid:1;)");
+        let parsed = parse_str(&file, &text);
+        let rule = &parsed.rules[0];
+        let mut draft = Draft::new(rule, Protocol::named("tcp").unwrap());
+        draft.select(Buffer::TcpHeader, rule.header.action.span);
+        for option in &rule.options {
+            let name = Word { text: &option.name.node, start: option.name.span.start };
+            let value =
+                option.value.as_ref().map(|v| Word { text: &v.node.0, start: v.span.start });
+            let keyword = find(name.text).unwrap();
+            (keyword.apply)(&mut draft, &Use { name, value }).map_err(|fault| fault.reason)?;
+        }
+        verify(&draft).and_then(|()| transform::verify(&draft)).map_err(|fault| fault.reason)?;
+        let buffer = &draft.buffers[1];
+        Ok((Chain::new(&buffer.steps).unwrap(), buffer.transforms.len()))
+    }
+
+    #[test]
+    fn sizes_of_the_buffer() {
+        for (options, bytes, expected) in [
+            ("bsize:3;", "abc", true),
+            ("bsize:=3;", "abcd", false),
+            ("bsize:!3;", "abcd", true),
+            ("bsize:<3;", "ab", true),
+            ("bsize:<=3;", "abc", true),
+            ("bsize:>3;", "abc", false),
+            ("bsize:>=3;", "abc", true),
+            // Both ends are excluded.
+            ("bsize:2<>4;", "abc", true),
+            ("bsize:2<>4;", "abcd", false),
+            ("bsize:>1; bsize:<4;", "abc", true),
+            (r#"bsize:3; content:"c"; endswith;"#, "abc", true),
+            ("absent;", "abc", false),
+            (r#"absent:or_else; content:"b";"#, "abc", true),
+            (r#"absent:or_else; content:!"b";"#, "abc", false),
+        ] {
+            let (chain, _) = header(options).unwrap();
+            let mut folded = Vec::new();
+            let mut input = Input::new(bytes.as_bytes(), &mut folded);
+            let verdict = chain.matches(&mut input, &mut Scratch::default());
+            assert_eq!(verdict == Verdict::Match, expected, "{options} {bytes}");
+            assert_eq!(chain.holds_in_absence(), options.starts_with("absent"), "{options}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_never_matches() {
+        for options in [
+            r#"bsize:1; content:"ab";"#,
+            r#"content:"ab"; offset:3; bsize:<5;"#,
+            "bsize:3; bsize:4;",
+            "bsize:<0;",
+            "absent; bsize:3;",
+            "absent:or_else;",
+            r#"content:"a"; absent;"#,
+            r#"absent:or_else; content:"a"; fast_pattern;"#,
+            "absent:never;",
+            r#"pkt_data; bsize:3;"#,
+            r#"to_lowercase; content:"A";"#,
+            r#"content:"a"; to_lowercase;"#,
+            r#"pkt_data; to_lowercase; content:"a";"#,
+        ] {
+            assert!(header(options).is_err(), "{options}");
+        }
+        assert_eq!(header(r#"to_lowercase; dotprefix; content:".a";"#).unwrap().1, 2);
+    }
+}

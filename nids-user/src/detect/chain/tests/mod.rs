@@ -1,5 +1,7 @@
 //! Whole chains: from the text of the steps to the verdict.
 
+mod bounds;
+
 use std::path::Path;
 use std::sync::Arc;
 
