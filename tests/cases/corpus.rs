@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+#[path = "../../nids-user/fuzz/checks/chain.rs"]
+mod chain;
 #[path = "../../nids-user/fuzz/checks/dataset.rs"]
 mod dataset;
 #[path = "../../nids-user/fuzz/checks/decode.rs"]
@@ -17,6 +19,8 @@ mod rule_text;
 mod state_values;
 #[path = "../../nids-user/fuzz/checks/threshold_config.rs"]
 mod threshold_config;
+#[path = "../../nids-user/fuzz/checks/transform.rs"]
+mod transform;
 
 fn replay(target: &str, check: fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
@@ -34,6 +38,11 @@ fn replay(target: &str, check: fn(&[u8])) {
         }
     }
     assert!(seeds > 5, "{} has only {seeds} seeds", folder.display());
+}
+
+#[test]
+fn chain_seeds() {
+    replay("chain", chain::check);
 }
 
 #[test]
@@ -69,4 +78,9 @@ fn state_values_seeds() {
 #[test]
 fn threshold_config_seeds() {
     replay("threshold_config", threshold_config::check);
+}
+
+#[test]
+fn transform_seeds() {
+    replay("transform", transform::check);
 }

@@ -186,6 +186,7 @@ fn signature(
         draft.buffers.iter().partition(|buffer| buffer.buffer == Buffer::Payload);
     let inspection = |buffer: &&BufferDraft| HeaderInspection {
         buffer: buffer.buffer,
+        transforms: buffer.transforms.clone().into(),
         chain: Chain::new(&buffer.steps),
         sets: buffer.sets.clone().into(),
     };

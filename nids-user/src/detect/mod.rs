@@ -16,6 +16,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic))]
 
 pub mod alert;
+pub mod asn1;
 pub mod bits;
 pub mod buffer;
 pub mod chain;
@@ -33,6 +34,7 @@ pub mod lookup;
 pub mod memory;
 pub mod mpm;
 pub mod order;
+pub mod pcre;
 mod prefilter;
 pub mod protocol;
 pub mod shared_table;
@@ -42,6 +44,7 @@ pub mod tag;
 #[cfg(test)]
 mod tests;
 pub mod threshold;
+pub mod transform;
 
 pub use compile::{Compiled, Environment, compile};
 pub use inspector::{Found, Inspector, InspectorCounters, Outcome, Piece};

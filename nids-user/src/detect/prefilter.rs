@@ -12,7 +12,11 @@ use super::signature::{FastPattern, Signature};
 /// content is never chosen: its absence says nothing before the whole buffer was seen.
 pub fn fast_pattern(buffers: &[BufferDraft]) -> Option<FastPattern> {
     let positive = || {
-        buffers.iter().flat_map(|buffer| {
+        // A buffer that may be absent does not have to hold anything.
+        let there = buffers
+            .iter()
+            .filter(|buffer| !buffer.steps.iter().any(|step| matches!(step, StepDraft::Absent(_))));
+        there.flat_map(|buffer| {
             let contents = buffer.steps.iter().filter_map(StepDraft::content);
             contents.filter(|content| !content.negated).map(|content| (buffer.buffer, content))
         })

@@ -19,6 +19,7 @@ use super::protocol::{Numbers, Protocol};
 use super::subject::Subject;
 use super::tag::Tag;
 use super::threshold::RuleLimits;
+use super::transform::{self, Transform};
 
 /// One compiled rule. A `<>` rule makes two, one for each way.
 #[derive(Debug)]
@@ -105,6 +106,8 @@ impl Payload {
 pub struct HeaderInspection {
     /// Which.
     pub buffer: Buffer,
+    /// What its bytes go through first.
+    pub transforms: Box<[Transform]>,
     /// What must be in it.
     pub chain: Option<Chain>,
     /// Sets that it is looked up in.
@@ -158,17 +161,43 @@ impl Signature {
         folded: &mut Vec<u8>,
         scratch: &mut Scratch,
     ) -> Verdict {
-        for HeaderInspection { buffer, chain, sets } in &self.headers {
+        for HeaderInspection { buffer, transforms, chain, sets } in &self.headers {
             let mut room = [0; 16];
-            let Some(bytes) = buffer.of_packet(packet, &mut room) else { return Verdict::NoMatch };
-            if let Some(chain) = chain {
-                match chain.matches(&mut Input::new(bytes, folded), scratch) {
-                    Verdict::Match => {}
-                    other => return other,
+            let Some(bytes) = buffer.of_packet(packet, &mut room) else {
+                match chain.as_ref().is_some_and(Chain::holds_in_absence) {
+                    true => continue,
+                    false => return Verdict::NoMatch,
                 }
-            }
-            if !sets.iter().all(|set| set.matches(bytes)) {
-                return Verdict::NoMatch;
+            };
+            let mut holds = |bytes: &[u8], scratch: &mut Scratch| {
+                let verdict = match chain {
+                    Some(chain) => chain.matches(&mut Input::new(bytes, folded), scratch),
+                    None => Verdict::Match,
+                };
+                // Last, as it may change the sets.
+                match verdict {
+                    Verdict::Match if !sets.iter().all(|set| set.matches(bytes)) => {
+                        Verdict::NoMatch
+                    }
+                    verdict => verdict,
+                }
+            };
+            let verdict = match transforms.is_empty() {
+                true => holds(bytes, scratch),
+                false => {
+                    let mut room = std::mem::take(&mut scratch.transformed);
+                    let done = transform::run(transforms, bytes, &mut room, &mut scratch.transform);
+                    let verdict = match done {
+                        Ok(()) => holds(&room, scratch),
+                        Err(_) => Verdict::NoMatch,
+                    };
+                    scratch.transformed = room;
+                    verdict
+                }
+            };
+            match verdict {
+                Verdict::Match => {}
+                other => return other,
             }
         }
         Verdict::Match

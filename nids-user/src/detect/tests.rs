@@ -369,8 +369,8 @@ fn refuses_with_place_and_reason() {
     use ReasonKind::{BadValue, Conflict, Identity, Protocol, UnknownKeyword, UnsupportedKeyword};
     for (rule, place, kind) in [
         (
-            r#"alert tcp any any -> any any (content:"a"; pcre:"/x/"; sid:1;)"#,
-            "pcre",
+            r#"alert tcp any any -> any any (content:"a"; lua:x.lua; sid:1;)"#,
+            "lua",
             UnsupportedKeyword,
         ),
         (r#"alert tcp any any -> any any (contnet:"a"; sid:1;)"#, "contnet", UnknownKeyword),

@@ -6,5 +6,6 @@ mod header;
 mod reference;
 mod rulesets;
 mod state;
+mod steps;
 mod suricata;
 pub(crate) mod world;

@@ -25,13 +25,11 @@ const PACKETS: usize = 1000;
 const ROUNDS: usize = 6;
 
 /// How often each rule alerts on each packet.
-type Alerts = BTreeMap<(u64, u32), usize>;
+pub type Alerts = BTreeMap<(u64, u32), usize>;
 
 #[test]
 fn alerts_are_those_of_suricata() {
-    let version = Command::new("suricata").arg("-V").output();
-    let version = version.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
-    let Some(version) = version.ok().filter(|version| version.contains("version 7.")) else {
+    let Some(version) = version() else {
         let _ = writeln!(std::io::stderr(), "skipped: Suricata 7 is not installed");
         return;
     };
@@ -51,7 +49,8 @@ fn alerts_are_those_of_suricata() {
             set_apart(packet, number as u16);
         }
         let frames: Vec<Vec<u8>> = packets.iter().map(|packet| packet.bytes(true)).collect();
-        let theirs = suricata(&rules, &frames);
+        let text: String = rules.iter().map(|rule| rule.text() + "\n").collect();
+        let theirs = self::alerts(&text, &frames);
         let mut ours = Alerts::new();
         for (packet, sid) in world::alerts(&world::compiled(&rules), &frames, |_| true) {
             *ours.entry((packet, sid)).or_default() += 1;
@@ -144,12 +143,19 @@ mpm-algo: ac
 spm-algo: bm
 "#;
 
-fn suricata(rules: &[Rule], frames: &[Vec<u8>]) -> Alerts {
+/// The version of Suricata, where it is one of 7.
+pub fn version() -> Option<String> {
+    let version = Command::new("suricata").arg("-V").output();
+    let version = version.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+    version.ok().filter(|version| version.contains("version 7."))
+}
+
+/// Suricata's alerts.
+pub fn alerts(rules: &str, frames: &[Vec<u8>]) -> Alerts {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     fs::write(path("suricata.yaml"), CONFIGURATION).unwrap();
-    fs::write(path("test.rules"), rules.iter().map(|r| r.text() + "\n").collect::<String>())
-        .unwrap();
+    fs::write(path("test.rules"), rules).unwrap();
     fs::write(path("test.pcap"), pcap(frames)).unwrap();
     let output = Command::new("suricata")
         .args(["--runmode", "single", "-k", "none", "-c"])

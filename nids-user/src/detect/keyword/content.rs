@@ -2,7 +2,9 @@
 //! guide, "Payload Keywords"; Snort 3 Rule Writing Guide, "content").
 
 use super::value::{Fault, Use, Word};
+use super::variable::operand;
 use super::{Draft, Keyword, StepDraft};
+use crate::detect::chain::number::{Operand, Slot};
 use crate::rule::ast::Span;
 use crate::rule::diagnostic::ReasonKind;
 
@@ -18,10 +20,9 @@ pub const KEYWORDS: &[Keyword] = &[
     Keyword { name: "endswith", apply: modifier },
     Keyword { name: "rawbytes", apply: modifier },
     Keyword { name: "fast_pattern", apply: modifier },
+    Keyword { name: "replace", apply: replace },
 ];
 
-/// Contents one rule may have: they are inspected recursively.
-const MAX_CONTENTS: usize = 256;
 /// Largest `distance` and `within`, as in Suricata.
 const MAX_DISTANCE: i32 = 1 << 20;
 
@@ -37,13 +38,13 @@ pub struct ContentDraft {
     /// `nocase`.
     pub nocase: bool,
     /// `offset`, from the start of the buffer.
-    pub offset: Option<u16>,
+    pub offset: Option<Operand<u16>>,
     /// `depth`, counted from the offset.
-    pub depth: Option<u16>,
+    pub depth: Option<Operand<u16>>,
     /// `distance`, from the end of the match before.
-    pub distance: Option<i32>,
+    pub distance: Option<Operand<i32>>,
     /// `within`, counted from the distance.
-    pub within: Option<u32>,
+    pub within: Option<Operand<u32>>,
     /// `startswith`.
     pub startswith: bool,
     /// `endswith`.
@@ -73,6 +74,19 @@ impl ContentDraft {
     pub fn counts_from_start(&self) -> bool {
         self.offset.is_some() || self.depth.is_some() || self.startswith
     }
+    /// The least number of bytes in a buffer that holds it.
+    pub fn least_end(&self) -> usize {
+        let offset = self.offset.and_then(Operand::number).map_or(0, usize::from);
+        self.bytes.len() + offset
+    }
+    /// Variables that its place depends on.
+    pub fn slots(&self) -> impl Iterator<Item = Slot> {
+        let offset = self.offset.and_then(Operand::slot);
+        let depth = self.depth.and_then(Operand::slot);
+        let distance = self.distance.and_then(Operand::slot);
+        let within = self.within.and_then(Operand::slot);
+        [offset, depth, distance, within].into_iter().flatten()
+    }
     fn is_placed(&self) -> bool {
         self.is_relative() || self.offset.is_some() || self.depth.is_some()
     }
@@ -88,9 +102,6 @@ impl ContentDraft {
 }
 
 fn content(draft: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
-    if draft.contents().count() == MAX_CONTENTS {
-        return Err(keyword.conflict(format!("more than {MAX_CONTENTS} contents in one rule")));
-    }
     let value = keyword.value()?;
     let (negated, rest) = match value.strip_prefix("!") {
         Some(rest) => (true, rest),
@@ -101,7 +112,7 @@ fn content(draft: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
     let quoted = Word { text: rest.text.get(1..end).unwrap_or_default(), start: rest.start + 1 };
     let more =
         Word { text: rest.text.get(end + 1..).unwrap_or_default(), start: rest.start + end + 1 };
-    draft.push(StepDraft::Content(ContentDraft {
+    let content = ContentDraft {
         span: Span { start: value.start, end: rest.start + end + 1 },
         bytes: bytes(quoted)?,
         negated,
@@ -114,7 +125,8 @@ fn content(draft: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
         endswith: false,
         rawbytes: false,
         fast_pattern: None,
-    }));
+    };
+    draft.push(keyword, StepDraft::Content(content))?;
     let more = more.trim();
     if more.text.is_empty() {
         return Ok(());
@@ -188,6 +200,16 @@ fn modifier(draft: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
     {
         return Err(keyword.conflict("another content of this rule is the fast pattern already"));
     }
+    if name == "fast_pattern" && draft.decoded {
+        return Err(keyword.conflict("the fast pattern cannot be in what `base64_decode` decodes"));
+    }
+    let place = match name {
+        "offset" | "depth" => Some(operand(draft, keyword.value()?, 0, i32::from(u16::MAX))?),
+        "distance" | "within" => {
+            Some(operand(draft, keyword.value()?, -MAX_DISTANCE, MAX_DISTANCE)?)
+        }
+        _ => None,
+    };
     let before_is_only = draft
         .steps()
         .iter()
@@ -231,12 +253,10 @@ fn modifier(draft: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
             match name {
                 "offset" if content.offset.is_some() => return Err(keyword.twice()),
                 "depth" if content.depth.is_some() => return Err(keyword.twice()),
-                "offset" => content.offset = Some(keyword.value()?.number(0, u16::MAX)?),
+                "offset" => content.offset = place.map(|place| place.map(number)),
                 "depth" => {
-                    let value = keyword.value()?;
-                    let depth = value.number(0, u16::MAX)?;
-                    fits(value, i64::from(depth), length)?;
-                    content.depth = Some(depth);
+                    fits(keyword.value()?, place, length)?;
+                    content.depth = place.map(|place| place.map(number));
                 }
                 _ => {
                     keyword.no_value()?;
@@ -258,17 +278,18 @@ fn modifier(draft: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
                     "`{name}` counts from a content that is `fast_pattern:only`"
                 )));
             }
-            let value = keyword.value()?;
-            let number = value.number(-MAX_DISTANCE, MAX_DISTANCE)?;
+            let there = match name {
+                "distance" => content.distance.is_some(),
+                _ => content.within.is_some(),
+            };
+            if there {
+                return Err(keyword.twice());
+            }
             if name == "distance" {
-                if content.distance.replace(number).is_some() {
-                    return Err(keyword.twice());
-                }
+                content.distance = place;
             } else {
-                fits(value, i64::from(number), length)?;
-                if content.within.replace(number.unsigned_abs()).is_some() {
-                    return Err(keyword.twice());
-                }
+                fits(keyword.value()?, place, length)?;
+                content.within = place.map(|place| place.map(i32::unsigned_abs));
             }
         }
         _ => {
@@ -290,8 +311,14 @@ fn modifier(draft: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
     }
 }
 
+/// A number that was read as one of 16 bits.
+fn number(number: i32) -> u16 {
+    u16::try_from(number).unwrap_or(u16::MAX)
+}
+
 /// A window smaller than the content can never hold it.
-fn fits(value: Word<'_>, window: i64, length: usize) -> Result<(), Fault> {
+fn fits(value: Word<'_>, window: Option<Operand<i32>>, length: usize) -> Result<(), Fault> {
+    let Some(window) = window.and_then(Operand::number) else { return Ok(()) };
     if usize::try_from(window).is_ok_and(|window| window >= length) {
         return Ok(());
     }
@@ -299,6 +326,12 @@ fn fits(value: Word<'_>, window: i64, length: usize) -> Result<(), Fault> {
         ReasonKind::Conflict,
         format!("the content has {length} bytes and can never lie within {window}"),
     ))
+}
+
+/// `replace` changes packets, which are not held back for it.
+fn replace(_: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
+    let reason = "`replace` changes packets: a sensor that only listens cannot";
+    Err(keyword.name.fault(ReasonKind::UnsupportedKeyword, reason))
 }
 
 fn fast_pattern(content: &mut ContentDraft, keyword: &Use<'_>) -> Result<(), Fault> {

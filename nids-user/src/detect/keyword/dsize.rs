@@ -44,7 +44,7 @@ pub(super) fn verify(draft: &Draft<'_>) -> Result<(), Fault> {
     });
     let Some(most) = most else { return Ok(()) };
     for content in draft.payload_contents().filter(|content| !content.negated) {
-        let least = content.bytes.len() + content.offset.map_or(0, usize::from);
+        let least = content.least_end();
         if least > most {
             return Err(Fault::new(
                 content.span,

@@ -3,6 +3,10 @@
 //! A keyword that is not in the table refuses its rule. To add a family, write its file and name its
 //! `KEYWORDS` in [`FAMILIES`].
 
+pub mod asn1;
+pub mod base64;
+pub mod buffer;
+pub mod byte;
 pub mod content;
 pub mod dsize;
 pub mod event;
@@ -14,21 +18,31 @@ pub mod header;
 pub mod icmp;
 pub mod ip_proto;
 pub mod ipv4;
+pub mod isdataat;
 pub mod lookup;
 pub mod memory;
 pub mod meta;
 pub mod number;
+pub mod pcre;
 pub mod sameip;
+pub mod size;
 pub mod stream_size;
 pub mod tcp;
+pub mod transform;
 pub mod ttl;
 pub mod value;
+pub mod variable;
 pub mod vlan;
+
+use std::sync::Arc;
 
 use crate::rule::ast::{Rule, RuleOption, Span};
 use crate::rule::keywords;
 
+use super::asn1::Asn1;
 use super::buffer::Buffer;
+use super::chain::Absence;
+use super::chain::number::{ByteExtract, ByteJump, ByteMath, ByteTest, IsDataAt};
 use super::check::Check;
 use super::lookup::{Lookup, SetTest, Stores};
 use super::memory::{Change, Test};
@@ -36,10 +50,14 @@ use super::protocol::Protocol;
 use super::signature::Payload;
 use super::tag::Tag;
 use super::threshold::Limit;
+use super::transform::Transform;
+use base64::Base64Draft;
 use content::ContentDraft;
 use flow::FlowTest;
 use meta::Meta;
+use number::Comparison;
 use value::{Fault, Use, Word};
+use variable::VariableDraft;
 
 /// One keyword.
 #[derive(Debug)]
@@ -50,8 +68,19 @@ pub struct Keyword {
     pub apply: fn(&mut Draft<'_>, &Use<'_>) -> Result<(), Fault>,
 }
 
-const FAMILIES: [&[Keyword]; 19] = [
+/// Steps that one rule may have: contents are inspected recursively.
+const MAX_STEPS: usize = 256;
+
+const FAMILIES: [&[Keyword]; 27] = [
     content::KEYWORDS,
+    isdataat::KEYWORDS,
+    byte::KEYWORDS,
+    pcre::KEYWORDS,
+    base64::KEYWORDS,
+    asn1::KEYWORDS,
+    transform::KEYWORDS,
+    size::KEYWORDS,
+    buffer::KEYWORDS,
     meta::KEYWORDS,
     memory::KEYWORDS,
     lookup::KEYWORDS,
@@ -91,6 +120,10 @@ pub struct Draft<'a> {
     pub buffers: Vec<BufferDraft>,
     /// The one that contents go to: an index into `buffers`.
     current: usize,
+    /// They go to what its last `base64_decode` decodes.
+    decoded: bool,
+    /// Variables that are set so far.
+    variables: Vec<VariableDraft>,
     /// The header is `tcp-pkt` or `tcp-stream`.
     pub payload_only: Option<Payload>,
     /// The lists it may name.
@@ -114,6 +147,8 @@ pub struct BufferDraft {
     pub buffer: Buffer,
     /// Where the rule names it.
     pub span: Span,
+    /// What its bytes go through first, in the order written.
+    pub transforms: Vec<Transform>,
     /// What must hold, in the order written.
     pub steps: Vec<StepDraft>,
     /// Sets that the whole buffer is looked up in.
@@ -125,6 +160,26 @@ pub struct BufferDraft {
 pub enum StepDraft {
     /// `content` with its modifiers.
     Content(ContentDraft),
+    /// `isdataat`.
+    IsDataAt(IsDataAt),
+    /// `byte_test`.
+    ByteTest(ByteTest),
+    /// `byte_jump`.
+    ByteJump(ByteJump),
+    /// `byte_extract`.
+    ByteExtract(ByteExtract),
+    /// `byte_math`.
+    ByteMath(ByteMath),
+    /// `pcre`.
+    Pcre(Arc<super::pcre::Value>),
+    /// `base64_decode`, and the steps behind `base64_data`.
+    Base64(Base64Draft),
+    /// `asn1`.
+    Asn1(Asn1),
+    /// `bsize`: of the buffer as a whole.
+    Size(Comparison<u32>),
+    /// `absent`: of the buffer as a whole.
+    Absent(Absence),
 }
 
 impl StepDraft {
@@ -132,11 +187,20 @@ impl StepDraft {
     pub fn content(&self) -> Option<&ContentDraft> {
         match self {
             Self::Content(content) => Some(content),
+            _ => None,
         }
     }
     fn content_mut(&mut self) -> Option<&mut ContentDraft> {
         match self {
             Self::Content(content) => Some(content),
+            _ => None,
+        }
+    }
+    /// How many steps it is, with those inside.
+    fn count(&self) -> usize {
+        match self {
+            Self::Base64(draft) => 1 + draft.steps.len(),
+            _ => 1,
         }
     }
 }
@@ -154,10 +218,13 @@ impl<'a> Draft<'a> {
             buffers: vec![BufferDraft {
                 buffer: Buffer::Payload,
                 span: Span::default(),
+                transforms: Vec::new(),
                 steps: Vec::new(),
                 sets: Vec::new(),
             }],
             current: 0,
+            decoded: false,
+            variables: Vec::new(),
             payload_only: None,
             stores,
             lookups: Vec::new(),
@@ -179,7 +246,10 @@ impl<'a> Draft<'a> {
         }
         meta::verify(self)?;
         header::verify(self)?;
-        dsize::verify(self)
+        dsize::verify(self)?;
+        size::verify(self)?;
+        transform::verify(self)?;
+        base64::verify(self)
     }
 
     fn apply(&mut self, option: &RuleOption) -> Result<(), Fault> {
@@ -197,9 +267,13 @@ impl<'a> Draft<'a> {
     /// From here on contents are those of `buffer`, named at `span`. A packet has one of each, so that
     /// naming it again goes on where it was left.
     pub fn select(&mut self, buffer: Buffer, span: Span) {
-        let known = self.buffers.iter().position(|known| known.buffer == buffer);
+        self.decoded = false;
+        // One that went through transforms is another one.
+        let same = |known: &BufferDraft| known.buffer == buffer && known.transforms.is_empty();
+        let known = self.buffers.iter().position(same);
         self.current = known.unwrap_or_else(|| {
-            self.buffers.push(BufferDraft { buffer, span, steps: Vec::new(), sets: Vec::new() });
+            let (transforms, steps, sets) = (Vec::new(), Vec::new(), Vec::new());
+            self.buffers.push(BufferDraft { buffer, span, transforms, steps, sets });
             self.buffers.len() - 1
         });
     }
@@ -209,16 +283,44 @@ impl<'a> Draft<'a> {
         self.buffers.get_mut(self.current)
     }
 
-    /// The steps of the buffer at hand.
-    pub fn steps(&self) -> &[StepDraft] {
-        self.buffers.get(self.current).map_or(&[], |buffer| &buffer.steps)
+    /// The buffer at hand.
+    pub fn buffer(&self) -> Buffer {
+        self.buffers.get(self.current).map_or(Buffer::Payload, |buffer| buffer.buffer)
     }
 
-    /// Adds a step to the buffer at hand.
-    pub fn push(&mut self, step: StepDraft) {
-        if let Some(buffer) = self.buffers.get_mut(self.current) {
-            buffer.steps.push(step);
+    /// The steps of the buffer at hand.
+    pub fn steps(&self) -> &[StepDraft] {
+        let steps = self.buffers.get(self.current).map_or(&[][..], |buffer| &buffer.steps);
+        match steps.iter().rev().find_map(Base64Draft::of) {
+            Some(draft) if self.decoded => &draft.steps,
+            _ => steps,
         }
+    }
+
+    fn steps_mut(&mut self) -> Option<&mut Vec<StepDraft>> {
+        let steps = &mut self.buffers.get_mut(self.current)?.steps;
+        match self.decoded {
+            true => {
+                steps.iter_mut().rev().find_map(Base64Draft::of_mut).map(|draft| &mut draft.steps)
+            }
+            false => Some(steps),
+        }
+    }
+
+    /// Adds a step, which `keyword` asks for, to the buffer at hand.
+    ///
+    /// # Errors
+    /// The rule has too many.
+    pub fn push(&mut self, keyword: &Use<'_>, step: StepDraft) -> Result<(), Fault> {
+        let steps = self.buffers.iter().flat_map(|buffer| &buffer.steps);
+        if steps.map(StepDraft::count).sum::<usize>() == MAX_STEPS {
+            return Err(keyword
+                .conflict(format!("more than {MAX_STEPS} contents and the like in one rule")));
+        }
+        if let Some(steps) = self.steps_mut() {
+            steps.push(step);
+        }
+        Ok(())
     }
 
     /// Contents of all buffers, in the order of the buffers.
@@ -233,8 +335,7 @@ impl<'a> Draft<'a> {
 
     /// The last content of the buffer at hand.
     fn last_content(&mut self) -> Option<&mut ContentDraft> {
-        let buffer = self.buffers.get_mut(self.current)?;
-        buffer.steps.iter_mut().rev().find_map(StepDraft::content_mut)
+        self.steps_mut()?.iter_mut().rev().find_map(StepDraft::content_mut)
     }
 
     /// Whether there is such a check already.
