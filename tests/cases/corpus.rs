@@ -11,6 +11,8 @@ mod dataset;
 mod decode;
 #[path = "../../nids-user/fuzz/checks/pcap_file.rs"]
 mod pcap_file;
+#[path = "../../nids-user/fuzz/checks/pcre.rs"]
+mod pcre;
 #[path = "../../nids-user/fuzz/checks/rule_lists.rs"]
 mod rule_lists;
 #[path = "../../nids-user/fuzz/checks/rule_text.rs"]
@@ -58,6 +60,11 @@ fn decode_seeds() {
 #[test]
 fn pcap_file_seeds() {
     replay("pcap_file", pcap_file::check);
+}
+
+#[test]
+fn pcre_seeds() {
+    replay("pcre", pcre::check);
 }
 
 #[test]
