@@ -251,7 +251,8 @@ fn the_kernel_half_tells_its_decisions_when_asked() {
     let bed = Bed::quiet().unwrap();
     let run = Run::start(&bed.server, &["--log-level", "debug"]).unwrap();
     say(&bed, "first-word", 1);
-    let line = run.process.stderr.find("reason 11", LIMIT);
+    let wanted = format!("reason {} ", nids_abi::Reason::Wanted as u8);
+    let line = run.process.stderr.find(&wanted, LIMIT);
     assert!(
         line.is_some_and(|line| line.contains("debug: port 0")),
         "{:?}",
