@@ -13,7 +13,7 @@ use aya_ebpf::helpers::generated::{
 };
 use nids_abi::{
     FLAG_EGRESS, FLAG_FRAGMENT, FLAG_V6, FLAG_VLAN_OFFLOAD, MAX_CAPTURE, Reason, RecordHeader,
-    SIZE_CLASSES, worker_of,
+    SIZE_CLASSES, pair_hash, worker_of,
 };
 
 use crate::flow;
@@ -43,8 +43,8 @@ pub fn captured_len(wire_len: u32) -> u32 {
 }
 
 /// Puts a record of the frame into a ring. Gives the reason of `stamp` back, or [`Reason::Shunted`]
-/// where the agent needs no more of this flow, [`Reason::LostRingFull`], or [`Reason::LostCopy`] where there is no such ring or the bytes cannot
-/// be read.
+/// where the agent needs no more of this flow, [`Reason::LostRingFull`], or [`Reason::LostCopy`] where there
+/// is no such ring or the bytes cannot be read.
 ///
 /// `SHUNT`: look the flow up. Apart from the function that does not, which then pays nothing for it.
 ///
@@ -58,12 +58,12 @@ pub fn hand_over<F: Frame, const SHUNT: bool>(frame: F, wire_len: u32, stamp: St
     if SHUNT {
         layers.blur();
     }
-    let flow_hash = addresses.map_or(0, |addresses| flow::hash(addresses, &layers));
+    let pair_word = addresses.map(flow::hash);
     let vlan = frame.vlan_offload();
     if SHUNT
-        && let Some(addresses) = addresses
+        && let (Some(addresses), Some(pair_word)) = (addresses, pair_word)
         && shunt::knows(&layers)
-        && shunt::lets_by(&layers, addresses, vlan, flow_hash, wire_len, stamp.generation)
+        && shunt::lets_by(&layers, addresses, vlan, pair_word, wire_len, stamp.generation)
     {
         return Reason::Shunted;
     }
@@ -71,7 +71,7 @@ pub fn hand_over<F: Frame, const SHUNT: bool>(frame: F, wire_len: u32, stamp: St
     let header = RecordHeader {
         // SAFETY: no conditions.
         time_ns: unsafe { bpf_ktime_get_ns() },
-        flow_hash,
+        pair_hash: pair_word.map_or(0, pair_hash),
         wire_len,
         captured_len: captured_len(wire_len),
         port: stamp.port,
@@ -98,7 +98,7 @@ fn record<F: Frame>(frame: F, header: &RecordHeader) -> Result<(), Reason> {
     let workers = NIDS_WORKERS.load();
     // SAFETY: no conditions.
     let cpu = unsafe { bpf_get_smp_processor_id() };
-    let index = cpu * workers + worker_of(header.flow_hash, workers);
+    let index = cpu * workers + worker_of(header.pair_hash, workers);
     let ring = RINGS.get(index).ok_or(Reason::LostCopy)?;
     let ring = core::ptr::from_ref(ring).cast_mut().cast::<c_void>();
     let len = header.captured_len as usize;

@@ -1,9 +1,9 @@
-//! The symmetric hash that brings both directions of a flow to one worker.
+//! Whose frame it is: the two addresses, and the hash of them that picks the worker.
 //!
 //! Only frames that are wanted need it, so it reads the addresses again instead of having `parse`
 //! carry them through the decision.
 
-use nids_abi::{endpoint_hash, flow_hash};
+use nids_abi::pair_word;
 
 use crate::frame::{Bytes, Frame, Loaded, Wire};
 use crate::maps::NIDS_SEED;
@@ -13,9 +13,6 @@ use crate::parse::Layers;
 const V4_ADDRESSES: usize = 12;
 /// Offset of the addresses in the IPv6 header.
 const V6_ADDRESSES: usize = 8;
-/// Fragments of one IPv6 datagram need not agree on the next header (RFC 8200, 4.5), so they are
-/// hashed with the number of the fragment header itself.
-const V6_FRAGMENT: u8 = 44;
 
 /// Two addresses as they lie in the header, source first.
 #[derive(Clone, Copy)]
@@ -24,18 +21,10 @@ struct Pair<const N: usize>([[u8; 4]; N], [[u8; 4]; N]);
 // SAFETY: bytes only.
 unsafe impl<const N: usize> Wire for Pair<N> {}
 
-/// Hash of the flow between these addresses.
+/// Hash of the hosts with these addresses.
 #[inline(always)]
-pub fn hash([source, destination]: [[u32; 4]; 2], layers: &Layers) -> u32 {
-    let [source_port, destination_port] = layers.ports;
-    let protocol = if layers.v6 && layers.fragment { V6_FRAGMENT } else { layers.ip_proto };
-    let seed = NIDS_SEED.load();
-    flow_hash(
-        seed,
-        endpoint_hash(seed, source, source_port),
-        endpoint_hash(seed, destination, destination_port),
-        protocol,
-    )
+pub fn hash(addresses: [[u32; 4]; 2]) -> u64 {
+    pair_word(NIDS_SEED.load(), addresses)
 }
 
 /// Source and destination; nothing where there is no IP header.

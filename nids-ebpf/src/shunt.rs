@@ -12,7 +12,7 @@ use nids_abi::{
     SHUNT_IN_FORCE, SHUNT_VERSION_SHIFT, ShuntEntry, ShuntKey, VERDICT_SHUNT, shunt_slot, vlan_word,
 };
 
-use crate::maps::{NIDS_SHUNT_SLOTS, SHUNT};
+use crate::maps::{NIDS_SHUNT_SLOTS, NIDS_WORKERS, SHUNT};
 use crate::parse::{Layers, TCP_CONTROL, TCP_SYN, protocol};
 
 /// Times one frame tries to count itself while other processors count in the same word.
@@ -36,11 +36,12 @@ pub fn lets_by(
     layers: &Layers,
     addresses: [[u32; 4]; 2],
     vlan_offload: Option<u16>,
-    flow_hash: u32,
+    pair_word: u64,
     wire_len: u32,
     generation: u32,
 ) -> bool {
-    let slot = shunt_slot(flow_hash, NIDS_SHUNT_SLOTS.load());
+    let (workers, slots) = (NIDS_WORKERS.load(), NIDS_SHUNT_SLOTS.load());
+    let slot = shunt_slot(pair_word, layers.ports, layers.ip_proto, workers, slots);
     let Some(entry) = SHUNT.get_ptr_mut(slot) else { return false };
     let vlan = match vlan_offload {
         Some(tci) => layers.vlan << 16 | vlan_word(tci),

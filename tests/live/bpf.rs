@@ -60,7 +60,7 @@ pub struct Globals {
     pub debug: u8,
     /// Bytes of each ring, a power of two; 0 for no rings.
     pub ring: u32,
-    /// Slots of the flow table; 0: no flow is shunted.
+    /// Slots of the flow table, a multiple of the workers; 0: no flow is shunted.
     pub shunt: u32,
 }
 
@@ -139,7 +139,7 @@ impl Kernel {
             .override_global(nids_abi::GLOBAL_SNAPLEN, &globals.snaplen, true)
             .override_global(nids_abi::GLOBAL_TAP, &globals.tap, true)
             .override_global(nids_abi::GLOBAL_DEBUG, &globals.debug, true)
-            .override_global(nids_abi::GLOBAL_SHUNT_SLOTS, &globals.shunt, true)
+            .override_global(nids_abi::GLOBAL_SHUNT_SLOTS, &(globals.shunt / globals.workers), true)
             .map_max_entries(nids_abi::MAP_SHUNT, globals.shunt.max(1))
             .load(object)
             .expect("the object has the globals and maps of the contract");
@@ -415,7 +415,7 @@ fn header(record: &[u8]) -> RecordHeader {
     let u32_at = |at: usize| u32::from_ne_bytes(record[at..at + 4].try_into().expect("four"));
     RecordHeader {
         time_ns: u64::from_ne_bytes(record[..8].try_into().expect("eight")),
-        flow_hash: u32_at(8),
+        pair_hash: u32_at(8),
         wire_len: u32_at(12),
         captured_len: u32_at(16),
         port: u16_at(20),

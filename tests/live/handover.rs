@@ -4,7 +4,7 @@ use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 use aya::maps::RingBuf;
-use nids_abi::{FilterTable, Reason, SIZE_CLASSES, flow_hash};
+use nids_abi::{FilterTable, Reason, SIZE_CLASSES, pair_hash};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::bpf::{Globals, Hook, Kernel};
@@ -176,37 +176,123 @@ fn a_generation_decides_alone_and_is_noted_in_the_record() {
     }
 }
 
+/// The frame, from the other host to this one.
+fn reversed(frame: &[u8]) -> Vec<u8> {
+    let mut back = frame.to_vec();
+    let addresses = if frame[12] == 0x86 { (22, 16) } else { (26, 4) };
+    let (at, len) = addresses;
+    back[at..at + 2 * len].rotate_left(len);
+    back
+}
+
+fn record_of(kernel: &mut Kernel, hook: Hook, frame: &[u8]) -> super::bpf::Record {
+    kernel.run(hook, frame).and_then(|outcome| outcome.record).expect("all is wanted")
+}
+
 #[test]
 fn both_directions_of_a_flow_meet_at_one_worker() {
     let Some(mut kernel) = kernel(Globals { workers: 4, ..Globals::default() }) else { return };
     let mut workers = [0; 4];
-    for port in 0..200 {
-        let there = datagram(80, 40_000 + port, 53);
-        let mut back = datagram(80, 53, 40_000 + port);
-        back[26..34].copy_from_slice(&[192, 0, 2, 2, 192, 0, 2, 1]);
-        let mut run = |hook, frame: &[u8]| {
-            kernel.run(hook, frame).and_then(|outcome| outcome.record).expect("all is wanted")
-        };
-        let (there, back) = (run(Hook::Ingress, &there), run(Hook::Egress, &back));
-        assert_eq!(there.header.flow_hash, back.header.flow_hash);
+    for host in 0..200 {
+        let mut there = datagram(80, 40_000, 53);
+        there[29] = host;
+        let mut back = reversed(&there);
+        back[34..38].rotate_left(2);
+        let there = record_of(&mut kernel, Hook::Ingress, &there);
+        let back = record_of(&mut kernel, Hook::Egress, &back);
+        assert_eq!(there.header.pair_hash, back.header.pair_hash);
         assert_eq!(there.worker, back.worker);
         workers[there.worker as usize] += 1;
     }
-    assert!(workers.into_iter().all(|flows| flows > 25), "unevenly spread: {workers:?}");
+    assert!(workers.into_iter().all(|hosts| hosts > 25), "unevenly spread: {workers:?}");
+}
+
+/// All that two hosts say to each other, in whatever form: one worker must put it together.
+#[test]
+fn fragments_tunnels_and_what_cannot_be_judged_meet_the_rest() {
+    let Some(mut kernel) = kernel(Globals { workers: 64, ..Globals::default() }) else { return };
+    let v4 = |host: u8, fragment: u16, protocol: u8, body: &[u8]| {
+        let mut frame = [&[2; 12][..], &[8, 0, 0x45, 0]].concat();
+        frame.extend((20 + body.len() as u16).to_be_bytes());
+        frame.extend([0, 9]);
+        frame.extend(fragment.to_be_bytes());
+        frame.extend([64, protocol, 0, 0, 192, 0, 2, host, 198, 51, 100, 1]);
+        frame.extend(body);
+        frame
+    };
+    let v6 = |host: u8, next: u8, body: &[u8]| {
+        let mut frame = [&[2; 12][..], &[0x86, 0xdd, 0x60, 0, 0, 0]].concat();
+        frame.extend((body.len() as u16).to_be_bytes());
+        frame.extend([next, 64]);
+        for last in [host, 255] {
+            frame.extend([0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, last]);
+        }
+        frame.extend(body);
+        frame
+    };
+    let mut segment = [0; 32];
+    segment[..4].copy_from_slice(&[156, 64, 0, 80]);
+    segment[12] = 5 << 4;
+    let datagram = |from: u16, to: u16| {
+        let mut datagram = [from, to, 32, 0].map(u16::to_be_bytes).concat();
+        datagram.resize(32, 0);
+        datagram
+    };
+    // A chain of extension headers longer than the kernel half follows.
+    let chain =
+        [&[60, 0, 1, 4, 0, 0, 0, 0].repeat(7)[..], &[6, 0, 1, 4, 0, 0, 0, 0], &segment].concat();
+    let fragment6 =
+        |next: u8, offset: u8| [&[next, 0, 0, offset, 0, 0, 0, 9], &segment[..16]].concat();
+    let mut used = std::collections::HashSet::new();
+    for host in 0..100 {
+        let of_v4 = [
+            v4(host, 0, 6, &segment),
+            v4(host, 0x2000, 6, &segment[..16]),
+            v4(host, 2, 6, &segment[16..]),
+            v4(host, 0, 6, &segment[..10]),
+            v4(host, 0, 17, &datagram(4000, 53)),
+            v4(host, 0, 17, &datagram(50_001, 4789)),
+            v4(host, 0, 17, &datagram(50_002, 4789)),
+            v4(host, 0, 47, &[0; 40]),
+            v4(host, 0, 41, &[0x60; 60]),
+            v4(host, 0, 1, &[8, 0, 0, 0, 0, 0, 0, 0]),
+            [&[2; 12][..], &[0x81, 0, 0, 7], &v4(host, 0, 6, &segment)[12..]].concat(),
+        ];
+        let of_v6 = [
+            v6(host, 6, &segment),
+            v6(host, 44, &fragment6(6, 1)),
+            // The next header of a later fragment counts for nothing, and may be anything.
+            v6(host, 44, &fragment6(17, 16)),
+            v6(host, 60, &chain),
+            v6(host, 58, &[128, 0, 0, 0, 0, 0, 0, 0]),
+        ];
+        for frames in [&of_v4[..], &of_v6] {
+            let mut met = Vec::new();
+            for frame in frames {
+                met.push(record_of(&mut kernel, Hook::Xdp, frame).worker);
+                if frame[12] != 0x81 {
+                    met.push(record_of(&mut kernel, Hook::Egress, &reversed(frame)).worker);
+                }
+            }
+            assert!(met.iter().all(|worker| *worker == met[0]), "host {host}: {met:?}");
+            used.insert(met[0]);
+        }
+    }
+    assert!(used.len() > 50, "of 64 workers only {} are used", used.len());
 }
 
 #[test]
-fn the_seed_moves_the_flows() {
+fn the_seed_moves_the_hosts() {
     let frame = datagram(80, 1, 2);
     let mut hashes = Vec::new();
     for seed in [1, 2] {
         let Some(mut kernel) = kernel(Globals { seed, ..Globals::default() }) else { return };
         let record = kernel.run(Hook::Xdp, &frame).and_then(|o| o.record).expect("all is wanted");
-        assert_eq!(record.header.flow_hash, Judgement::of(&frame).hash(seed));
-        hashes.push(record.header.flow_hash);
+        assert_eq!(record.header.pair_hash, Judgement::of(&frame).hash(seed));
+        hashes.push(record.header.pair_hash);
     }
     assert_ne!(hashes[0], hashes[1]);
-    assert_ne!(flow_hash(0, 0, 0, 0), 0, "0 is kept for frames without IP");
+    assert_ne!(pair_hash(1 << 32), 0, "0 is kept for frames without IP");
 }
 
 #[test]

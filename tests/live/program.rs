@@ -52,7 +52,7 @@ fn compare(
     let Record { header, bytes, worker, .. } = outcome.record.as_ref().ok_or("no record")?;
     let ip = judgement.ip.as_ref();
     let captured_len = (frame.len() as u32).min(globals.snaplen).min(65_536);
-    let flow_hash = judgement.hash(globals.seed);
+    let pair_hash = judgement.hash(globals.seed);
     let mut flags = 0;
     for (set, flag) in [
         (hook == Hook::Egress, FLAG_EGRESS),
@@ -63,7 +63,7 @@ fn compare(
     }
     let expected = RecordHeader {
         time_ns: header.time_ns,
-        flow_hash,
+        pair_hash,
         wire_len: frame.len() as u32,
         captured_len,
         port: hook.port(),
@@ -81,7 +81,7 @@ fn compare(
     if bytes[..] != frame[..captured_len as usize] {
         return Err("the record has other bytes than the frame".to_string());
     }
-    if *worker != worker_of(flow_hash, globals.workers) {
+    if *worker != worker_of(pair_hash, globals.workers) {
         return Err(format!("it went to worker {worker}"));
     }
     Ok(judgement)

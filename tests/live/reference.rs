@@ -1,7 +1,7 @@
 //! What the kernel programs must decide, written as plainly as possible and apart from their code:
 //! slices instead of pointers, the whole frame at hand, no thought for speed or for a verifier.
 
-use nids_abi::{FilterTable, Reason, endpoint_hash, flow_hash};
+use nids_abi::{FilterTable, Reason, pair_hash, pair_word};
 
 /// What a frame is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -251,29 +251,22 @@ impl Judgement {
         })
     }
 
-    /// The flow hash, by the contract's function.
+    /// The hash of the two addresses, by the contract's function.
     pub fn hash(&self, seed: u64) -> u32 {
-        let Some(ip) = &self.ip else { return 0 };
-        let (source_port, destination_port) = match self.kind {
-            Kind::Tcp(source, destination, ..) | Kind::Udp(source, destination, _) => {
-                (source, destination)
-            }
-            _ => (0, 0),
-        };
-        let end = |address: &[u8], port| {
+        self.word(seed).map_or(0, pair_hash)
+    }
+
+    /// The same, longer.
+    pub fn word(&self, seed: u64) -> Option<u64> {
+        let ip = self.ip.as_ref()?;
+        let address = |address: &[u8]| {
             let mut words = [0; 4];
             for (word, bytes) in words.iter_mut().zip(address.chunks(4)) {
                 *word = u32::from_ne_bytes(bytes.try_into().expect("four bytes"));
             }
-            endpoint_hash(seed, words, port)
+            words
         };
-        let protocol = if self.kind == Kind::Fragment && ip.v6 { 44 } else { ip.protocol };
-        flow_hash(
-            seed,
-            end(&ip.source, source_port),
-            end(&ip.destination, destination_port),
-            protocol,
-        )
+        Some(pair_word(seed, [address(&ip.source), address(&ip.destination)]))
     }
 }
 

@@ -358,7 +358,9 @@ fn any_course_of_events_equals_the_model() {
         let judgement = Judgement::of(&frame(&flow, ACK, 1));
         assert_eq!(judgement.flow().as_ref(), Some(&flow));
         let hash = judgement.hash(seed);
-        let slot = shunt_slot(hash, SLOTS);
+        let ports = [flow.source.1, flow.destination.1];
+        let word = judgement.word(seed).expect("it has addresses");
+        let slot = shunt_slot(word, ports, flow.protocol, WORKERS, SLOTS / WORKERS);
         let shunter = &mut shunters[worker_of(hash, WORKERS) as usize];
         let mut book = |owner, spared: Spared| {
             let sum = got.entry(owner).or_default();

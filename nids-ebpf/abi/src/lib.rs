@@ -11,7 +11,7 @@
 
 /// Changes whenever a layout or meaning in this file changes. The object carries it in the global
 /// [`GLOBAL_ABI`], and the agent refuses an object with another number.
-pub const ABI_VERSION: u32 = 2;
+pub const ABI_VERSION: u32 = 3;
 
 // ------------------------------------------------------------------------------------------ names
 
@@ -27,8 +27,8 @@ pub const MAP_COUNTERS: &str = "COUNTERS";
 pub const MAP_RINGS: &str = "RINGS";
 /// `Array` with [`MAX_RINGS`] `u32`: 1 asks for one wake-up at the ring's next record.
 pub const MAP_WANT: &str = "WANT";
-/// `Array` that may be mapped into the agent's memory, with [`GLOBAL_SHUNT_SLOTS`] [`ShuntEntry`]s,
-/// indexed by [`shunt_slot`].
+/// `Array` that may be mapped into the agent's memory, with [`GLOBAL_SHUNT_SLOTS`] [`ShuntEntry`]s for
+/// each worker, indexed by [`shunt_slot`].
 pub const MAP_SHUNT: &str = "SHUNT";
 
 /// XDP program for drivers without multi-buffer support. Kernel names are cut at 15 bytes.
@@ -46,14 +46,14 @@ pub const PROG_PREFIX: &str = "nids_";
 pub const GLOBAL_ABI: &str = "NIDS_ABI";
 /// Read-only global, `u32`: number of workers, at least 1.
 pub const GLOBAL_WORKERS: &str = "NIDS_WORKERS";
-/// Read-only global, `u64`: secret that seeds [`flow_hash`].
+/// Read-only global, `u64`: secret that seeds [`pair_word`].
 pub const GLOBAL_SEED: &str = "NIDS_SEED";
 /// Read-only global, `u32`: bytes of a frame handed over at most, 1 to [`MAX_CAPTURE`].
 pub const GLOBAL_SNAPLEN: &str = "NIDS_SNAPLEN";
 /// Read-only global, `u8`: 1 makes the XDP programs drop what they have handled (a tap or SPAN port).
 pub const GLOBAL_TAP: &str = "NIDS_TAP";
-/// Read-only global, `u32`: slots of [`MAP_SHUNT`], a multiple of the workers and at most
-/// [`MAX_SHUNT_SLOTS`]; 0: no flow is ever shunted, and the programs have no code for it.
+/// Read-only global, `u32`: slots of [`MAP_SHUNT`] that each worker has; together at most
+/// [`MAX_SHUNT_SLOTS`]. 0: no flow is ever shunted, and the programs have no code for it.
 pub const GLOBAL_SHUNT_SLOTS: &str = "NIDS_SHUNT_SLOTS";
 /// Read-only global, `u8`: 1 lets the programs log each decision through aya-log.
 pub const GLOBAL_DEBUG: &str = "NIDS_DEBUG";
@@ -87,8 +87,8 @@ pub const MAX_EXTENSION_HEADERS: usize = 6;
 pub struct RecordHeader {
     /// `CLOCK_MONOTONIC` in nanoseconds when the program saw the frame.
     pub time_ns: u64,
-    /// Symmetric: both directions of a flow have the same. 0 where no IP header was found.
-    pub flow_hash: u32,
+    /// [`pair_hash`] of the two addresses. 0 where no IP header was found.
+    pub pair_hash: u32,
     /// Bytes on the wire (of the GSO frame, where the kernel hands over such).
     pub wire_len: u32,
     /// Bytes that follow this header and are valid. Less than `wire_len` where cut.
@@ -312,7 +312,7 @@ impl Reason {
         [Self::Wanted, Self::Fragment, Self::Unjudged, Self::WantedNonIp];
 }
 
-// -------------------------------------------------------------------------------------- flow hash
+// --------------------------------------------------------------------------------- choice of worker
 
 /// Finalizer with full avalanche (two rounds of xor-shift and multiply).
 #[inline(always)]
@@ -324,29 +324,42 @@ const fn mix(mut x: u64) -> u64 {
     x ^ (x >> 32)
 }
 
-/// One end of a flow, folded into a word. `address` is the four words of an IPv6 address as they lie
-/// in the header, or the IPv4 address and three zeros.
+/// An address, folded into a word: the four words of an IPv6 address as they lie in the header, or the
+/// IPv4 address and three zeros.
 #[inline(always)]
-pub const fn endpoint_hash(seed: u64, address: [u32; 4], port: u16) -> u64 {
+const fn address_word(seed: u64, address: [u32; 4]) -> u64 {
     let high = ((address[0] as u64) << 32) | address[1] as u64;
     let low = ((address[2] as u64) << 32) | address[3] as u64;
-    mix(mix(high ^ seed).wrapping_add(low) ^ ((port as u64) << 48) ^ port as u64)
+    mix(mix(high ^ seed).wrapping_add(low))
 }
 
-/// Hash that both directions of a flow share, and that nobody can aim at one worker without the seed.
-/// Fragments are hashed with both ports 0, those of IPv6 also with protocol 44 (they need not agree on
-/// theirs), so that all of one datagram meet. What has no ports or could not be judged has ports 0.
+/// Two hosts, whichever of them sends. Of them alone depends which worker a frame goes to: not of ports,
+/// which a fragment does not have (nor, in each direction, a tunnel the same), and not of the
+/// protocol, which fragments of IPv6 need not agree on. So whole datagrams and fragments of a flow meet,
+/// both directions of what a tunnel carries do, and so does what could not be judged behind its addresses.
+/// Without the seed nobody can aim many hosts at one worker.
 #[inline(always)]
-pub const fn flow_hash(seed: u64, a: u64, b: u64, ip_proto: u8) -> u32 {
-    let hash = mix(a.wrapping_add(b) ^ seed.rotate_left(32) ^ ip_proto as u64) as u32;
-    // 0 is kept for "no IP header".
+pub const fn pair_word(seed: u64, [a, b]: [[u32; 4]; 2]) -> u64 {
+    mix(address_word(seed, a).wrapping_add(address_word(seed, b)) ^ seed.rotate_left(32))
+}
+
+/// The word, short enough for a record. 0 is kept for "no IP header".
+#[inline(always)]
+pub const fn pair_hash(pair_word: u64) -> u32 {
+    let hash = pair_word as u32;
     if hash == 0 { 1 } else { hash }
 }
 
 /// The worker that gets frames of this hash; below `workers`.
 #[inline(always)]
-pub const fn worker_of(flow_hash: u32, workers: u32) -> u32 {
-    ((flow_hash as u64 * workers as u64) >> 32) as u32
+pub const fn worker_of(pair_hash: u32, workers: u32) -> u32 {
+    scale(pair_hash, workers)
+}
+
+/// A hash, brought below `n` without a division.
+#[inline(always)]
+const fn scale(hash: u32, n: u32) -> u32 {
+    ((hash as u64 * n as u64) >> 32) as u32
 }
 
 // ------------------------------------------------------------------------------------- flow table
@@ -368,7 +381,7 @@ pub const SHUNT_IN_FORCE: u64 = 1 << SHUNT_VERSION_SHIFT;
 /// segment with SYN ends the verdict on its flow, by setting `expires_ns` to 0: addresses and ports begin
 /// a new connection.
 ///
-/// **No frame of another flow.** The slot is found by the flow hash, which only has 32 bits. The verdict
+/// **No frame of another flow.** The slot is found by a hash, which flows share. The verdict
 /// is given by comparing all that makes up a flow ([`ShuntKey`]), so flows that share a slot cannot be
 /// mistaken for each other, whatever anybody knows of the seed; the one written last has the slot.
 ///
@@ -467,9 +480,17 @@ pub const fn vlan_word(tci: u16) -> u64 {
     0x8000 | (tci & 0x0fff) as u64
 }
 
-/// The slot of a flow; below `slots`. Where `slots` is a multiple of the workers, each worker's flows
-/// have a stretch of their own: slot / (slots / workers) = [`worker_of`].
+/// The slot of a flow: among the `slots` that each worker has, one of its own worker's. Both directions
+/// have the same.
 #[inline(always)]
-pub const fn shunt_slot(flow_hash: u32, slots: u32) -> u32 {
-    ((flow_hash as u64 * slots as u64) >> 32) as u32
+pub const fn shunt_slot(
+    pair_word: u64,
+    [source, destination]: [u16; 2],
+    ip_proto: u8,
+    workers: u32,
+    slots: u32,
+) -> u32 {
+    let ports = (source as u64 + destination as u64) | ((source ^ destination) as u64) << 32;
+    let flow = mix(pair_word ^ ports ^ (ip_proto as u64) << 48);
+    worker_of(pair_hash(pair_word), workers) * slots + scale((flow >> 32) as u32, slots)
 }

@@ -401,7 +401,7 @@ mod tests {
 
     const SOUND: RecordHeader = RecordHeader {
         time_ns: 7,
-        flow_hash: 0,
+        pair_hash: 0,
         wire_len: 100,
         captured_len: 3,
         port: 1,

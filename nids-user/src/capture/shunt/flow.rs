@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use nids_abi::{ShuntKey, endpoint_hash, flow_hash, vlan_word};
+use nids_abi::{ShuntKey, pair_word, shunt_slot, vlan_word};
 
 use crate::decode::{Ip, Packet, Transport};
 
@@ -84,15 +84,10 @@ impl FlowParts {
         ShuntKey::new(self.addresses, self.ports, self.vlan, self.ip_proto, self.version)
     }
 
-    pub(super) fn hash(&self, seed: u64) -> u32 {
-        let [first, second] = self.addresses;
-        let [first_port, second_port] = self.ports;
-        flow_hash(
-            seed,
-            endpoint_hash(seed, first, first_port),
-            endpoint_hash(seed, second, second_port),
-            self.ip_proto,
-        )
+    /// Its place in a table with so many slots for each worker.
+    pub(super) fn slot(&self, seed: u64, workers: u32, slots: u32) -> u32 {
+        let word = pair_word(seed, self.addresses);
+        shunt_slot(word, self.ports, self.ip_proto, workers, slots)
     }
 }
 

@@ -24,8 +24,6 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
-use nids_abi::{shunt_slot, worker_of};
-
 use table::Table;
 
 /// Names one verdict. It stays without effect where the verdict has ended.
@@ -50,7 +48,7 @@ pub struct Shunted {
 pub enum Refusal {
     /// The rules it was decided under are being replaced.
     Stale,
-    /// The frames of this flow go to another worker; this one has it from fragments only.
+    /// The frames of this flow go to another worker; this one has it from inside a tunnel only.
     Elsewhere,
     /// It would be over already.
     Past,
@@ -78,7 +76,6 @@ pub struct ShuntCounters {
 /// A worker's part of the flow table.
 pub struct Shunter {
     table: Arc<Table>,
-    worker: u32,
     workers: u32,
     /// First slot of the stretch.
     first: u32,
@@ -109,7 +106,7 @@ impl Occupant {
 }
 
 /// Maps the kernel's table, of `slots` slots, and cuts it into one part for each worker. `seed`: that of
-/// the programs' flow hash.
+/// the programs' hash.
 ///
 /// # Errors
 /// The kernel does not map it. `slots` is not a multiple of `workers`, or 0.
@@ -131,7 +128,6 @@ fn cut(table: Table, workers: u32, seed: u64) -> io::Result<impl Iterator<Item =
     let table = Arc::new(table);
     Ok((0..workers).map(move |worker| Shunter {
         table: Arc::clone(&table),
-        worker,
         workers,
         first: worker * each,
         seed,
@@ -185,10 +181,9 @@ impl Shunter {
         if u32::from(generation) != self.generation & 1 {
             return Err(Refusal::Stale);
         }
-        let hash = flow.hash(self.seed);
-        let index = shunt_slot(hash, self.table.slots).checked_sub(self.first);
-        let index = index.filter(|_| worker_of(hash, self.workers) == self.worker);
-        let index = index.ok_or(Refusal::Elsewhere)?;
+        let each = self.occupants.len() as u32;
+        let index = flow.slot(self.seed, self.workers, each).checked_sub(self.first);
+        let index = index.filter(|index| *index < each).ok_or(Refusal::Elsewhere)?;
         let displaced = self.close(index);
         if displaced.is_some() {
             self.counters.displaced += 1;

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
-use nids_abi::{SHUNT_IN_FORCE, shunt_slot, worker_of};
+use nids_abi::SHUNT_IN_FORCE;
 use proptest::prelude::*;
 
 use super::table::Table;
@@ -23,9 +23,16 @@ fn flow(number: u16) -> FlowParts {
     FlowParts::new(Protocol::Tcp, ends, []).unwrap()
 }
 
+/// A flow of another pair of hosts for each number.
+fn of_host(number: u16) -> FlowParts {
+    let [high, low] = number.to_be_bytes();
+    let ends = [([10, 0, high, low].into(), 4000), ("192.0.2.2".parse().unwrap(), 443)];
+    FlowParts::new(Protocol::Tcp, ends, []).unwrap()
+}
+
 /// What a program does when it lets a frame by.
 fn let_by(shunter: &Shunter, flow: &FlowParts, end: usize, bytes: u64) {
-    let slot = shunter.table.slot(shunt_slot(flow.hash(SEED), shunter.table.slots)).unwrap();
+    let slot = shunter.table.slot(flow.slot(SEED, 1, shunter.table.slots)).unwrap();
     let word = slot.packets[end].fetch_add(1, Ordering::Relaxed);
     assert_eq!(word & SHUNT_IN_FORCE, SHUNT_IN_FORCE);
     slot.bytes[end].fetch_add(bytes, Ordering::Relaxed);
@@ -67,7 +74,7 @@ fn a_verdict_ends_by_the_clock_by_a_new_connection_and_by_other_rules() {
     assert!(!shunter.extend(ticket, 300), "it has ended");
 
     let ticket = shunter.shunt(&flow(1), 1, 0, 0, 100).unwrap().ticket;
-    let slot = shunter.table.slot(shunt_slot(flow(1).hash(SEED), 1024)).unwrap();
+    let slot = shunter.table.slot(flow(1).slot(SEED, 1, 1024)).unwrap();
     slot.expires_ns.store(0, Ordering::Relaxed);
     assert!(!shunter.extend(ticket, 300), "a new connection began");
     assert!(!collected(&mut shunter, 1)[0].2);
@@ -100,8 +107,8 @@ fn each_worker_has_the_slots_of_its_own_flows() {
     for (workers, slots) in [(1, 1), (3, 3), (3, 99), (4, 4096)] {
         let mut all = parts(workers, slots);
         for number in 0..2000 {
-            let flow = flow(number);
-            let worker = worker_of(flow.hash(SEED), workers);
+            let flow = of_host(number);
+            let worker = flow.slot(SEED, workers, slots / workers) / (slots / workers);
             for (index, shunter) in all.iter_mut().enumerate() {
                 let given = shunter.shunt(&flow, 0, 0, 0, 100).map(drop);
                 let own = index as u32 == worker;
@@ -134,7 +141,7 @@ fn a_flow_has_one_ip_version_and_three_vlan_ids_at_most() {
     assert_ne!(tagged.key(), new(v4, &[2, 1]).unwrap().key());
     assert_ne!(new(v4, &[0]).unwrap().key(), new(v4, &[]).unwrap().key());
     assert_eq!(tagged.key().reversed(), tagged.reversed().key());
-    assert_eq!(tagged.hash(SEED), tagged.reversed().hash(SEED));
+    assert_eq!(tagged.slot(SEED, 3, 99), tagged.reversed().slot(SEED, 3, 99));
 }
 
 proptest! {
@@ -160,7 +167,7 @@ proptest! {
                     tickets.insert(number, given.ticket);
                 }
                 2 => {
-                    let slot = shunt_slot(flow(number).hash(SEED), 8);
+                    let slot = flow(number).slot(SEED, 1, 8);
                     let words = shunter.table.slot(slot).unwrap();
                     let same = words.ports.load(Ordering::Relaxed) == flow(number).key().ports;
                     if same && words.packets[0].load(Ordering::Relaxed) & SHUNT_IN_FORCE != 0 {

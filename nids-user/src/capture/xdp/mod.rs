@@ -174,7 +174,7 @@ impl Capture {
             tap: settings.tap,
             debug: settings.debug,
             seed: secret()?,
-            shunt_slots,
+            shunt_slots: shunt_slots / workers as u32,
         };
         let mut ebpf = object::load(globals)?;
         // Without the logger the log map must still live until the programs are loaded.

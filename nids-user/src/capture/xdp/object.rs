@@ -44,9 +44,9 @@ pub(super) struct Globals {
     pub(super) snaplen: u32,
     pub(super) tap: bool,
     pub(super) debug: bool,
-    /// Seed of the flow hash: a [`secret`].
+    /// Seed of the hash that picks the worker: a [`secret`].
     pub(super) seed: u64,
-    /// Slots of the flow table; 0: none.
+    /// Slots of the flow table that each worker has; 0: none.
     pub(super) shunt_slots: u32,
 }
 
@@ -68,7 +68,7 @@ pub(super) fn load(globals: Globals) -> Result<Ebpf, CaptureError> {
         .override_global(GLOBAL_TAP, &tap, true)
         .override_global(GLOBAL_SHUNT_SLOTS, &globals.shunt_slots, true)
         .override_global(GLOBAL_DEBUG, &debug, true)
-        .map_max_entries(MAP_SHUNT, globals.shunt_slots.max(1));
+        .map_max_entries(MAP_SHUNT, (globals.shunt_slots * globals.workers).max(1));
     Ok(loader.load(OBJECT)?)
 }
 
