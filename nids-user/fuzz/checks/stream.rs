@@ -108,6 +108,7 @@ fn config(script: &mut Script) -> Config {
         look_back: if bits & 32 == 0 { 100 } else { 0 },
         depth: if bits & 64 == 0 { 1 << 20 } else { 5000 },
         app_layer: bits & 128 == 0,
+        acks_unseen: more & 128 != 0,
         reassembly_memcap: MEMCAP,
         gap_limit: 8000,
         segment_limit: 64,

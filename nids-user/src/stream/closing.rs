@@ -21,6 +21,7 @@ impl Session {
     }
 
     fn fin_wait1_fin(&mut self, s: &Segment, turn: &mut Turn) -> Step {
+        let acks_unseen = self.has(fact::ACKS_UNSEEN);
         let (sender, receiver) = self.halves(s);
         let mut again = sender.is_retransmission(s, turn.events);
         // The server's own FIN once more.
@@ -28,7 +29,7 @@ impl Session {
             && !s.to_server
             && s.seq == sender.next_seq.wrapping_sub(1)
             && s.ack == receiver.last_ack;
-        if !again && sender.fin_misses(s, sender.next_seq.wrapping_sub(1)) {
+        if !again && sender.fin_misses(s, sender.next_seq.wrapping_sub(1), acks_unseen) {
             return turn.invalid(Event::Fin1FinWrongSeq);
         }
         if !self.valid_ack(s, turn) {
@@ -46,6 +47,7 @@ impl Session {
         if s.is_ack() {
             receiver.saw_up_to(s.ack);
             receiver.acknowledge(s.ack);
+            receiver.advance_next_win();
         }
         let counted = u32::from(!(s.is_ack() && s.to_server));
         if s.seq == sender.next_seq.wrapping_sub(counted) {
@@ -87,11 +89,12 @@ impl Session {
         if let Some(step) = self.shutdown_prelude(s, turn) {
             return step;
         }
+        let acks_unseen = self.has(fact::ACKS_UNSEEN);
         let (sender, receiver) = self.halves(s);
         let fin_again =
             s.is_fin() && s.seq == sender.next_seq.wrapping_sub(1) && s.ack == receiver.last_ack;
         let again = fin_again || sender.is_retransmission(s, turn.events);
-        if s.is_fin() && !again && sender.fin_misses(s, sender.next_seq) {
+        if s.is_fin() && !again && sender.fin_misses(s, sender.next_seq, acks_unseen) {
             return turn.invalid(Event::Fin2FinWrongSeq);
         }
         if !self.valid_ack(s, turn) {
@@ -149,16 +152,17 @@ impl Session {
         if let Some(step) = self.shutdown_prelude(s, turn) {
             return step;
         }
+        let acks_unseen = self.has(fact::ACKS_UNSEEN);
         let sender = self.halves(s).0;
         let again = sender.is_retransmission(s, turn.events);
         let edge = sender.last_ack.wrapping_add(sender.window);
         if s.is_fin() {
-            if !again && sender.fin_misses(s, sender.next_seq) {
+            if !again && sender.fin_misses(s, sender.next_seq, acks_unseen) {
                 return turn.invalid(Event::CloseWaitFinOutOfWindow);
             }
         } else if s.len > 0 && seq::le(s.end(), sender.last_ack) {
             return turn.invalid(Event::CloseWaitPacketBeforeLastAck);
-        } else if seq::gt(s.seq, edge) {
+        } else if seq::gt(s.seq, edge) && !acks_unseen {
             return turn.invalid(Event::CloseWaitAckOutOfWindow);
         }
         if !self.valid_ack(s, turn) {
@@ -291,6 +295,9 @@ impl Session {
                 receiver.next_seq = s.ack;
             }
             receiver.acknowledge(s.ack);
+            // Half-closed, a host may go on for longer than its window (Suricata refuses that).
+            receiver.note_sack(s);
+            receiver.advance_next_win();
         }
     }
 
@@ -301,9 +308,10 @@ impl Session {
 }
 
 impl super::half::Half {
-    /// Whether a FIN lies outside of `from` to the window's end.
-    fn fin_misses(&self, s: &Segment, from: u32) -> bool {
-        seq::lt(s.seq, from) || seq::gt(s.seq, self.last_ack.wrapping_add(self.window))
+    /// Whether a FIN lies outside of `from` to the window's end, where that is known.
+    fn fin_misses(&self, s: &Segment, from: u32, acks_unseen: bool) -> bool {
+        let edge = self.last_ack.wrapping_add(self.window);
+        seq::lt(s.seq, from) || !acks_unseen && seq::gt(s.seq, edge)
     }
 
     /// The receiver has acknowledged up to `ack`, so the sender has sent that much, seen or not.

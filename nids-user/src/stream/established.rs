@@ -75,8 +75,9 @@ impl Session {
             return turn.invalid(Event::EstablishedPacketBeforeLastAck);
         }
         let (windows_unknown, one_sided) = (self.windows_unknown(), self.one_sided());
+        let acks_unseen = self.has(fact::ACKS_UNSEEN);
         let sender = self.halves(s).0;
-        if s.len == 1 && s.seq == sender.next_seq && sender.window == 0 {
+        if s.len == 1 && s.seq == sender.next_seq && sender.window == 0 && !acks_unseen {
             sender.set(flag::PROBE, true);
             turn.probe = true;
             return Step::Accept;
@@ -127,8 +128,10 @@ impl Session {
         if !self.valid_ack(s, turn) {
             return turn.invalid(Event::FinInvalidAck);
         }
+        let acks_unseen = self.has(fact::ACKS_UNSEEN);
         let sender = self.halves(s).0;
-        if seq::lt(s.seq, sender.last_ack) || seq::gt(s.end(), sender.next_win) {
+        let beyond = !acks_unseen && seq::gt(s.end(), sender.next_win);
+        if seq::lt(s.seq, sender.last_ack) || beyond {
             return turn.invalid(Event::FinOutOfWindow);
         }
         if s.to_server && s.is_syn() {
@@ -136,6 +139,10 @@ impl Session {
         }
         // The server's next number counts the FIN, the client's does not: the states behind rely on it.
         sender.next_seq = s.end().wrapping_add(u32::from(!s.to_server));
+        if acks_unseen && self.state == State::SynRecv {
+            // The handshake's last ACK came before this.
+            turn.established_now = true;
+        }
         self.enter(if s.to_server { State::CloseWait } else { State::FinWait1 });
         self.halves(s).1.set_window(s);
         self.keep_timestamp(s, turn);
@@ -143,6 +150,8 @@ impl Session {
         if s.is_ack() {
             receiver.saw_up_to(s.ack);
             receiver.acknowledge(s.ack);
+            // The other side may go on, as far as the window of the FIN goes.
+            receiver.advance_next_win();
         }
         Step::Accept
     }

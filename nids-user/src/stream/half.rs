@@ -19,6 +19,20 @@ pub(super) mod flag {
     pub const PROBE: u8 = 16;
 }
 
+/// How much of the acknowledgments is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Acks {
+    /// All.
+    Seen,
+    /// Only those of one side, whose window is unknown.
+    OneSided,
+    /// Those that come with data: acknowledgments and windows are behind what the hosts know.
+    Lagging,
+}
+
+/// The largest window (RFC 7323, 2.3).
+const LARGEST_WINDOW: u32 = 1 << 30;
+
 /// One direction. Windows and acknowledgments are those that bind its sender: they were sent by the
 /// other side.
 #[derive(Debug, Default)]
@@ -151,12 +165,12 @@ impl Half {
     }
 
     /// The acknowledgment of the receiver's packet against what this direction allows: not before the
-    /// window left of `last_ack`, not behind `next_win`. `syn_sent`: this
-    /// direction has a SYN without an answer.
+    /// window left of `last_ack`, not behind `next_win`. Where these lag behind, any window a host can
+    /// have is allowed for. `syn_sent`: this direction has a SYN without an answer.
     pub(super) fn ack_is_valid(
         &self,
         segment: &Segment,
-        one_sided: bool,
+        acks: Acks,
         syn_sent: bool,
         events: &mut Events,
     ) -> bool {
@@ -168,10 +182,14 @@ impl Half {
             // No window is known yet: only the SYN, or all that came with it, can be acknowledged.
             ack == self.isn.wrapping_add(1) || ack == self.next_seq
         } else if seq::le(ack, self.last_ack) {
-            let left = self.last_ack.wrapping_sub(self.window);
+            let window = if acks == Acks::Lagging { LARGEST_WINDOW } else { self.window };
+            let left = self.last_ack.wrapping_sub(window);
             ack == self.last_ack || self.window == 0 || seq::ge(ack, left)
         } else {
-            seq::le(ack, self.next_win) || one_sided
+            let right = self.next_seq.wrapping_add(LARGEST_WINDOW);
+            seq::le(ack, self.next_win)
+                || acks == Acks::OneSided
+                || acks == Acks::Lagging && seq::le(ack, right)
         };
         if !valid {
             events.raise(Event::InvalidAck);
@@ -241,7 +259,7 @@ mod tests {
         let check = |ack| {
             let mut events = Events::default();
             let segment = Segment { ack, flags: 0x10, ..Segment::default() };
-            let valid = half.ack_is_valid(&segment, false, false, &mut events);
+            let valid = half.ack_is_valid(&segment, Acks::Seen, false, &mut events);
             assert_eq!(valid, !events.contains(Event::InvalidAck));
             valid
         };

@@ -60,6 +60,7 @@ impl Session {
         let midstream = turn.config.midstream;
         let mut session = Self::default();
         session.set(fact::ASYNC, turn.config.async_oneside);
+        session.set(fact::ACKS_UNSEEN, turn.config.acks_unseen);
         if s.is_rst() {
             turn.events.raise(Event::RstWithoutSession);
             return None;
@@ -495,7 +496,7 @@ impl Session {
             self.client.reset_next_win();
             self.server.reset_next_win();
         } else if seq::gt(s.seq, self.client.next_seq)
-            && seq::le(s.seq, self.client.next_win)
+            && (self.has(fact::ACKS_UNSEEN) || seq::le(s.seq, self.client.next_win))
             && s.ack == self.server.next_seq
         {
             self.keep_timestamp(s, turn);
@@ -509,7 +510,8 @@ impl Session {
             }
         } else if (missed_ack || self.has(fact::FAST_OPEN))
             && s.ack == self.client.last_ack
-            && s.seq == self.server.next_seq
+            && (s.seq == self.server.next_seq
+                || self.has(fact::ACKS_UNSEEN) && seq::gt(s.seq, self.server.next_seq))
         {
             self.advance_next_seq(s, s.end());
             self.client.set_window(s);
@@ -517,6 +519,8 @@ impl Session {
         } else {
             return turn.invalid(Event::HandshakeWrongSeqWrongAck);
         }
+        // Where the ACK itself was not seen, it came before this.
+        turn.established_now |= s.len > 0 && self.has(fact::ACKS_UNSEEN);
         self.enter(State::Established);
         self.queue.clear();
         Step::Accept

@@ -20,6 +20,8 @@ use super::sequence as seq;
 
 /// Unacknowledged bytes kept for comparison, at most.
 const RETAIN: u64 = 256 << 10;
+/// The same where most acknowledgments are not seen, so that a long transfer always keeps as much.
+const RETAIN_UNSEEN: u64 = 16 << 10;
 /// Urgent bytes of one direction that are taken out of it at one time, at most; hosts have one.
 const URGENT_LIMIT: usize = 256;
 
@@ -143,6 +145,17 @@ impl Reassembly {
     /// The part of the packet at hand that can be shown as it lies there.
     pub(super) fn fresh(&self) -> Option<Fresh> {
         self.fresh.filter(|fresh| fresh.in_place)
+    }
+
+    /// Whether the byte of this number came already, or none is waited for there.
+    pub(super) fn is_known(&self, number: u32) -> bool {
+        let before = seq::distance(self.base_seq, number) < 0;
+        before || self.is_off() || self.offset(number) < self.right
+    }
+
+    /// Whether data of this number lies behind no hole.
+    pub(super) fn is_in_order(&self, number: u32) -> bool {
+        self.offset(number) <= self.shown()
     }
 
     /// What is not to be touched any more.
@@ -505,7 +518,8 @@ impl Reassembly {
             left = left.min(self.raw.saturating_sub(behind));
         }
         if means.config.check_overlap {
-            left = left.min(acked).max(shown.saturating_sub(RETAIN)).min(shown);
+            let retain = if means.config.acks_unseen { RETAIN_UNSEEN } else { RETAIN };
+            left = left.min(acked).max(shown.saturating_sub(retain)).min(shown);
         }
         self.slide(left, means.pool);
     }

@@ -49,6 +49,8 @@ pub(super) mod fact {
     pub const FLOW_ESTABLISHED: u16 = 1 << 13;
     /// The packet at hand is none of the session's.
     pub const INVALID_PACKET: u16 = 1 << 14;
+    /// Segments without data may be missing.
+    pub const ACKS_UNSEEN: u16 = 1 << 15;
 }
 
 /// A TCP session. It lives with its flow; its memory is the worker's ([`StreamContext`]), so it must be
@@ -310,11 +312,14 @@ impl Session {
     /// RFC 9293, 3.8.4: one before the next number, with no data or one byte of garbage. A garbage byte
     /// is never part of the stream.
     fn is_keep_alive(&mut self, s: &Segment) -> bool {
+        let acks_unseen = self.has(fact::ACKS_UNSEEN);
         let (sender, receiver) = self.halves(s);
         s.len <= 1
             && s.is_plain()
-            && s.ack == receiver.last_ack
+            && (s.ack == receiver.last_ack || acks_unseen && seq::gt(s.ack, receiver.last_ack))
             && s.seq == sender.next_seq.wrapping_sub(1)
+            // Else a bare ACK has overtaken this last byte.
+            && (s.len == 0 || sender.data.is_known(s.seq))
     }
 
     fn is_keep_alive_answer(&mut self, s: &Segment) -> bool {
@@ -364,6 +369,7 @@ impl Session {
     /// loss true segments look a bit like it, so some bytes are allowed (Suricata, bug 1238).
     fn is_bad_window_update(&mut self, s: &Segment) -> bool {
         let up = self.state >= State::Established && self.state != State::Closed;
+        let up = up && !self.has(fact::ACKS_UNSEEN);
         let (sender, receiver) = self.halves(s);
         let window = u32::from(s.window) << receiver.window_scale;
         let shrinks = receiver.window.saturating_sub(window);
@@ -467,7 +473,9 @@ impl Session {
         let Some(tcp) = packet.tcp().filter(|tcp| tcp.flags & (Tcp::RST | Tcp::FIN) == 0) else {
             return false;
         };
-        let over = self.state >= State::LastAck || self.state == State::None;
+        // The acknowledgment that ends `TimeWait` may be one that nobody sees.
+        let last = if self.has(fact::ACKS_UNSEEN) { State::TimeWait } else { State::LastAck };
+        let over = self.state >= last || self.state == State::None;
         match tcp.flags & (Tcp::SYN | Tcp::ACK) {
             Tcp::SYN if direction == FlowDirection::ToServer => {
                 self.has(fact::FAST_OPEN_IGNORED) || (over && tcp.seq != self.client.isn)

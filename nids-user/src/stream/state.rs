@@ -7,7 +7,7 @@
 
 use super::config::Config;
 use super::event::{Event, Events};
-use super::half::{Half, flag};
+use super::half::{Acks, Half, flag};
 use super::policy::Policy;
 use super::segment::Segment;
 use super::sequence as seq;
@@ -147,16 +147,22 @@ impl Session {
         self.has(fact::ASYNC)
     }
 
-    /// Whether windows are only guessed.
+    /// Whether windows are only guessed, or may have moved on.
     pub(super) fn windows_unknown(&self) -> bool {
-        self.has(fact::MIDSTREAM) || self.has(fact::ASYNC)
+        self.has(fact::MIDSTREAM) || self.has(fact::ASYNC) || self.has(fact::ACKS_UNSEEN)
     }
 
     /// Checks the acknowledgment; `InvalidAck` is raised where it is none, the caller adds its own.
     pub(super) fn valid_ack(&mut self, s: &Segment, turn: &mut Turn) -> bool {
-        let one_sided = self.one_sided();
+        let acks = if self.has(fact::ACKS_UNSEEN) {
+            Acks::Lagging
+        } else if self.one_sided() {
+            Acks::OneSided
+        } else {
+            Acks::Seen
+        };
         let syn_sent = self.state == State::SynSent && !s.to_server;
-        self.halves(s).1.ack_is_valid(s, one_sided, syn_sent, turn.events)
+        self.halves(s).1.ack_is_valid(s, acks, syn_sent, turn.events)
     }
 
     /// Whether a RST is one that its receiver believes, by where the receiver's kind of host wants its

@@ -50,11 +50,19 @@ impl Session {
         if matches!(clock, Clock::StopUsing) {
             self.set(fact::TIMESTAMP, false);
         }
+        let acks_unseen = self.has(fact::ACKS_UNSEEN);
         let sender = self.halves(s).0;
         match clock {
             Clock::Leave | Clock::StopUsing => {}
             Clock::Keep => {
-                if sender.next_seq == s.seq {
+                // The next number is behind this segment's data already: without data only. Where
+                // such segments are not seen, others must move the clock, or it would stand still
+                // until it wraps.
+                let in_order = match acks_unseen {
+                    true => sender.data.is_in_order(s.seq),
+                    false => sender.next_seq == s.seq,
+                };
+                if in_order {
                     sender.last_timestamp = value;
                 }
                 sender.last_packet = s.time;
@@ -71,8 +79,9 @@ impl Session {
     fn clock(&mut self, s: &Segment, turn: &Turn) -> Option<Clock> {
         let Some(value) = s.timestamp() else { return Some(Clock::Leave) };
         let (target, midstream) = (self.target(s), self.has(fact::MIDSTREAM));
+        let acks_unseen = self.has(fact::ACKS_UNSEEN);
         let sender = self.halves(s).0;
-        let is_next = sender.next_seq == s.seq;
+        let is_next = sender.next_seq == s.seq || acks_unseen && sender.data.is_in_order(s.seq);
         // Hosts that sent or got a 0 in the handshake either never use timestamps or begin now.
         let mut unknown = None;
         if sender.has(flag::ZERO_TIMESTAMP) {
@@ -110,6 +119,8 @@ impl Session {
             Some(Clock::Keep)
         } else if is_next && too_old {
             Some(Clock::Renew)
+        } else if acks_unseen && too_old {
+            Some(Clock::Leave)
         } else {
             None
         }

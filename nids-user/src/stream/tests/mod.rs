@@ -7,3 +7,4 @@ mod overlaps;
 mod properties;
 mod script;
 mod states;
+mod unseen;
