@@ -155,7 +155,7 @@ impl Defrag {
             refused: false,
         };
         // Every fragment but the last is a multiple of eight bytes long (RFC 791; RFC 8200: discard).
-        if done.too_large || (part.more && packet.payload.len() % 8 != 0 && part.v6) {
+        if done.too_large || (part.more && !packet.payload.len().is_multiple_of(8) && part.v6) {
             done.refused = true;
             self.counters.refused += 1;
             return Some(done);

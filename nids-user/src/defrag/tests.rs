@@ -13,7 +13,7 @@ fn v4(id: u16, offset: u16, more: bool, payload: &[u8]) -> Vec<u8> {
     let total = (20 + payload.len()) as u16;
     frame[2..4].copy_from_slice(&total.to_be_bytes());
     frame[4..6].copy_from_slice(&id.to_be_bytes());
-    frame[6..8].copy_from_slice(&(u16::from(more) << 13 | offset / 8).to_be_bytes());
+    frame[6..8].copy_from_slice(&((u16::from(more) << 13) | (offset / 8)).to_be_bytes());
     frame.extend_from_slice(payload);
     frame
 }

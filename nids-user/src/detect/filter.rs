@@ -8,7 +8,7 @@
 //! * It asks for [`LEVEL_CONTROL`] where its `flags` hold for segments with SYN, FIN or RST only, for
 //!   [`LEVEL_PAYLOAD`] where it cannot match without payload, else for [`LEVEL_ALL`].
 //! * A rule that asks about the flow needs the other direction too. Whether a connection is established
-//!   shows from SYN, FIN and RST of both sides to a rule that matches payload (see `flow::tcp`). Every
+//!   shows from SYN, FIN and RST of both sides to a rule that matches payload (see `stream`). Every
 //!   packet of both sides is needed by rules that can match without payload, by those that name a
 //!   direction but not `established` (the first packet of a connection already under way decides which
 //!   side is the client), and by all that are not TCP.
@@ -205,7 +205,10 @@ fn tcp_levels(signature: &Signature) -> Levels {
     if signature.checks.iter().any(Check::is_of_history) {
         return all;
     }
-    if signature.asks_of_flow() {
+    // A stream is put together from its handshake on.
+    if signature.asks_of_flow()
+        || (signature.payload.is_some() && signature.payload_in.is_in_stream())
+    {
         Levels { own, other: LEVEL_CONTROL }
     } else {
         Levels { own, other: 0 }

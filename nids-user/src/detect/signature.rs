@@ -124,7 +124,7 @@ impl Signature {
             && self.protocol.matches(packet)
             && self.checks.iter().all(|check| check.matches(subject))
             && self.addresses_match(packet)
-            && !(self.once && !is_first(subject.flow))
+            && (!self.once || is_first(subject.flow))
     }
 
     /// Whether it is tried on packets without IP headers: it asks for decoder events and nothing else, with

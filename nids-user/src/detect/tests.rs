@@ -120,7 +120,11 @@ fn the_filter_of_the_two_rules_leaves_other_ports_alone() {
     let filter = ruleset(MISSION).filter(&Tunnels::none().carriers());
     for port in 0..=u16::MAX {
         let wanted = matches!(port, 22 | 80);
-        let expected = if wanted { LEVEL_PAYLOAD << TCP_DST } else { LEVEL_NONE };
+        // The other side's SYN/ACK too: a stream is put together from its handshake on.
+        let expected = match wanted {
+            true => LEVEL_PAYLOAD << TCP_DST | LEVEL_CONTROL << TCP_SRC,
+            false => LEVEL_NONE,
+        };
         assert_eq!(filter.ports[usize::from(port)], expected, "port {port}");
     }
     assert!(filter.icmp4.iter().chain(&filter.icmp6).all(|wanted| *wanted == 0));
@@ -174,8 +178,8 @@ fn levels_are_as_tight_as_the_rule() {
         ruleset(&text).filter(&Tunnels::none().carriers()).ports[80] >> shift & 3
     };
     for (options, to, from) in [
-        (r#"content:"x";"#, LEVEL_PAYLOAD, LEVEL_NONE),
-        (r#"content:!"x";"#, LEVEL_PAYLOAD, LEVEL_NONE),
+        (r#"content:"x";"#, LEVEL_PAYLOAD, LEVEL_CONTROL),
+        (r#"content:!"x";"#, LEVEL_PAYLOAD, LEVEL_CONTROL),
         ("dsize:>0;", LEVEL_PAYLOAD, LEVEL_NONE),
         ("dsize:0;", LEVEL_ALL, LEVEL_NONE),
         ("flags:S;", LEVEL_CONTROL, LEVEL_NONE),
@@ -185,7 +189,7 @@ fn levels_are_as_tight_as_the_rule() {
         ("flags:S,12; flow:to_server;", LEVEL_CONTROL, LEVEL_CONTROL),
         (r#"flow:established,to_server; content:"x";"#, LEVEL_PAYLOAD, LEVEL_CONTROL),
         (r#"flow:to_server; content:"x";"#, LEVEL_ALL, LEVEL_ALL),
-        (r#"flow:stateless; content:"x";"#, LEVEL_PAYLOAD, LEVEL_NONE),
+        (r#"flow:stateless; content:"x";"#, LEVEL_PAYLOAD, LEVEL_CONTROL),
         (r#"flow:not_established; content:"x";"#, LEVEL_PAYLOAD, LEVEL_CONTROL),
         ("flow:established;", LEVEL_ALL, LEVEL_ALL),
         ("", LEVEL_ALL, LEVEL_CONTROL),

@@ -59,26 +59,30 @@ pub enum End {
 
 /// Where the messages of a TCP conversation begin: what one side sends until the other one answers.
 /// Contents that count from the start count from there.
+///
+/// That the other side has answered shows from what a segment acknowledges, so that it shows also where
+/// the answers are not seen.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Messages {
     /// By direction: offset in the stream of the last message, and of the one before, modulo 2^32.
     starts: [[u32; 2]; 2],
-    last: Option<FlowDirection>,
+    /// By direction: what its last segment with data acknowledged.
+    acks: [u32; 2],
 }
 
 impl Messages {
-    /// `direction` sends, with so many bytes sent before.
-    pub fn speak(&mut self, direction: FlowDirection, sent: u32) {
-        if self.last == Some(direction) {
-            return;
-        }
-        self.last = Some(direction);
-        let [of_client, of_server] = &mut self.starts;
-        let [start, before] = match direction {
-            FlowDirection::ToServer => of_client,
-            FlowDirection::ToClient => of_server,
+    /// `direction` sends, with so many bytes sent before, and acknowledges `ack`.
+    pub fn speak(&mut self, direction: FlowDirection, sent: u32, ack: u32) {
+        let ([of_client, of_server], [ack_of_client, ack_of_server]) =
+            (&mut self.starts, &mut self.acks);
+        let ([start, before], last) = match direction {
+            FlowDirection::ToServer => (of_client, ack_of_client),
+            FlowDirection::ToClient => (of_server, ack_of_server),
         };
-        (*before, *start) = (*start, sent);
+        if *last != ack {
+            *last = ack;
+            (*before, *start) = (*start, sent);
+        }
     }
 
     /// Bytes between the begin of the message that holds `offset` and `offset`.

@@ -139,6 +139,8 @@ fn data_on_the_last_ack_is_established() {
 #[test]
 fn without_pure_acks() {
     let mut bench = Bench::new();
+    let streams = stream::Config { acks_unseen: true, ..stream::Config::default() };
+    bench.table = FlowTable::new(&Limits::default(), streams, 1, 0);
     bench.up(S, 100, 0, b"");
     bench.down(S | A, 500, 101, b"");
     assert!(bench.down(A, 501, 101, b"SSH-2.0 banner").established);

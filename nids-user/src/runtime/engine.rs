@@ -91,6 +91,8 @@ impl EngineConfig {
         defrag.memory /= workers.max(1) as usize;
         let mut streams = settings.stream.clone();
         streams.mode = stream::Mode::Immediate;
+        // The kernel half forwards what rules need, and no rule needs bare ACKs for its stream.
+        streams.acks_unseen = true;
         streams.session_memcap /= workers.max(1) as usize;
         streams.reassembly_memcap /= workers.max(1) as usize;
         let tunnels = settings.tunnels.clone();

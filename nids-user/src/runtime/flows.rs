@@ -135,8 +135,11 @@ impl Flows {
         if let Some(session) = &mut flow.session {
             subject.stream.progress = Some(progress(session));
             let before = tracked.verdict.sent_before;
-            if tracked.verdict.in_stream && session.sent(direction) != before {
-                flow.messages.speak(direction, before);
+            if let Some(tcp) = packet.tcp()
+                && tracked.verdict.in_stream
+                && session.sent(direction) != before
+            {
+                flow.messages.speak(direction, before, tcp.ack);
             }
             let (messages, room) = (&flow.messages, &mut self.room);
             session.raw(streams, direction, packet.payload, &mut |chunk| {

@@ -426,7 +426,7 @@ pub struct IsDataAt {
 impl IsDataAt {
     /// Whether there is a byte at the place, and behind which byte it takes the buffer to end.
     pub(super) fn check(&self, at: &Standing<'_>) -> Option<Held> {
-        let place = (at.origin(self.relative) as i64).saturating_add(self.at.place(at.variables));
+        let place = at.origin(self.relative).saturating_add(self.at.place(at.variables));
         let place = usize::try_from(place).unwrap_or(usize::MAX);
         let reach = if self.end_will_do { place } else { place.saturating_add(1) };
         let there = reach <= at.bytes.len();

@@ -170,18 +170,14 @@ impl Parser<'_> {
     }
 
     fn digits(&mut self, start: usize, radix: u32, most: usize) -> Result<u8> {
+        // Without a digit it is a zero, as in the PCRE2 that public rules were written for; newer ones refuse it.
         let mut value = 0u32;
-        let first = self.at;
         for _ in 0..most {
             let Some(digit) = self.peek().and_then(|byte| char::from(byte).to_digit(radix)) else {
                 break;
             };
             value = value * radix + digit;
             self.at += 1;
-        }
-        // Older versions of PCRE2 read a zero here, newer ones refuse it.
-        if self.at == first {
-            return Err(self.error_at(start, "hexadecimal digits must follow `\\x`"));
         }
         u8::try_from(value).map_err(|_| self.error_at(start, "the number is above 255"))
     }

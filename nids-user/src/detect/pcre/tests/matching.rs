@@ -178,7 +178,6 @@ fn refused() {
         ("\\", 0, "nothing follows"),
         ("\\y", 0, "no meaning"),
         ("\\777", 0, "above 255"),
-        ("\\xg", 0, "must follow"),
         ("\\x{100}", 0, "above 255"),
         ("(a)\\2", 3, "no such group"),
         ("(?P=x)", 0, "no such group"),
