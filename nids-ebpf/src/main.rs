@@ -8,8 +8,9 @@
 //! those of the crate `nids-abi`.
 #![no_std]
 #![no_main]
-#![feature(asm_experimental_arch)]
+#![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 
+mod atomic;
 mod emit;
 mod filter;
 mod flow;

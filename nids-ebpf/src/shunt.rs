@@ -5,13 +5,12 @@
 //! another flow nor be read half-written is told at [`ShuntEntry`]; when verdicts are given is the
 //! agent's matter.
 
-use core::arch::asm;
-
 use aya_ebpf::helpers::generated::bpf_ktime_get_coarse_ns;
 use nids_abi::{
     SHUNT_IN_FORCE, SHUNT_VERSION_SHIFT, ShuntEntry, ShuntKey, VERDICT_SHUNT, shunt_slot, vlan_word,
 };
 
+use crate::atomic::{compare_exchange, fetch_add};
 use crate::maps::{NIDS_SHUNT_SLOTS, NIDS_WORKERS, SHUNT};
 use crate::parse::{Layers, TCP_CONTROL, TCP_SYN, protocol};
 
@@ -142,45 +141,4 @@ fn settle(
         word = found;
     }
     false
-}
-
-// The core library has no read-modify-write for this target. All of BPF's that give the old value keep
-// the order of everything before and behind them (the kernel's `smp_mb`, Linux 5.12); of a
-// compare-and-exchange that holds only where it succeeds.
-
-/// Adds, and gives what was there.
-///
-/// # Safety
-/// `word` must be a word of a map, aligned to 8.
-#[inline(always)]
-unsafe fn fetch_add(word: *mut u64, amount: u64) -> u64 {
-    let mut value = amount;
-    // SAFETY: the caller's.
-    unsafe {
-        asm!(
-            "{value} = atomic_fetch_add((u64 *)({word} + 0), {value})",
-            word = in(reg) word,
-            value = inout(reg) value,
-        );
-    }
-    value
-}
-
-/// Puts `new` where `old` is, and gives what was there.
-///
-/// # Safety
-/// As for [`fetch_add`].
-#[inline(always)]
-unsafe fn compare_exchange(word: *mut u64, old: u64, new: u64) -> u64 {
-    let mut value = old;
-    // SAFETY: the caller's.
-    unsafe {
-        asm!(
-            "r0 = cmpxchg_64({word} + 0, r0, {new})",
-            word = in(reg) word,
-            new = in(reg) new,
-            inout("r0") value,
-        );
-    }
-    value
 }
