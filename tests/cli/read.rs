@@ -105,7 +105,7 @@ fn both_rules_fire_where_they_should_and_nowhere_else() {
     let [first, second, _, tagged] = &alerts[..] else { panic!() };
     assert_eq!(first["src_ip"], "10.0.0.9");
     assert_eq!(first["dest_ip"], "10.0.0.1");
-    assert_eq!(first["timestamp"], "2023-11-14T22:13:20.003000+0000");
+    assert_eq!(first["timestamp"], "2023-11-14T22:13:20.005000+0000");
     assert_eq!(first["proto"], "TCP");
     assert_eq!(first["alert"]["signature"], "Potential directory traversal attack");
     assert!(second["src_ip"].as_str().unwrap().starts_with("2001:0db8:"));

@@ -27,8 +27,8 @@ fn alerts_are_the_same_behind_the_kernel() {
             traffic.iter().map(|packet| world::wrapped(wrap, packet.bytes(true))).collect();
         kernel.set_table(&ruleset.filter(&Tunnels::default().carriers()));
         let hook = [Hook::Xdp, Hook::Ingress][round % 2];
-        let all = world::alerts(&ruleset, &frames, |_| true);
-        let behind = world::alerts(&ruleset, &frames, |frame| {
+        let all = world::alerts_behind(&ruleset, &frames, |_| true);
+        let behind = world::alerts_behind(&ruleset, &frames, |frame| {
             let outcome = kernel.run(hook, frame).expect("the kernel takes such frames");
             frames_seen += 1;
             frames_kept += usize::from(outcome.reason < Reason::Wanted);

@@ -23,9 +23,9 @@ proptest! {
         let wraps = wraps.iter().cycle();
         let frames: Vec<Vec<u8>> =
             traffic.iter().zip(wraps).map(|(packet, wrap)| world::wrapped(*wrap, packet.bytes(true))).collect();
-        let all = world::alerts(&ruleset, &frames, |_| true);
+        let all = world::alerts_behind(&ruleset, &frames, |_| true);
         let filtered =
-            world::alerts(&ruleset, &frames, |frame| Judgement::of(frame).reason(&filter) >= Reason::Wanted);
+            world::alerts_behind(&ruleset, &frames, |frame| Judgement::of(frame).reason(&filter) >= Reason::Wanted);
         prop_assert_eq!(
             all, filtered, "{}", rules.iter().map(|rule| rule.text() + "\n").collect::<String>()
         );

@@ -32,7 +32,7 @@ fn ruleset(text: &str) -> Ruleset {
 }
 
 fn sids(ruleset: &Ruleset, frame: &[u8]) -> Vec<u32> {
-    world::alerts(ruleset, &[frame.to_vec()], |_| true).into_iter().map(|(_, sid)| sid).collect()
+    world::alerts(ruleset, &[frame.to_vec()]).into_iter().map(|(_, sid)| sid).collect()
 }
 
 /// An Ethernet frame of this EtherType.

@@ -13,6 +13,7 @@ use nids::detect::subject::Subject;
 use nids::detect::{Environment, Inspector, Ruleset, compile};
 use nids::flow::{FlowDirection, FlowTable, FlowView, Limits};
 use nids::rule::parser::parse_str;
+use nids::stream;
 use proptest::prelude::*;
 
 /// A rule, as its text and as what it means.
@@ -911,15 +912,29 @@ fn exchange() -> impl Strategy<Value = Vec<PacketSpec>> {
     })
 }
 
-/// Alerts, as packet number and sid, of the frames that `forwarded` lets through.
-pub fn alerts(
+/// Alerts, as packet number and sid.
+pub fn alerts(ruleset: &Ruleset, frames: &[Vec<u8>]) -> Vec<(u64, u32)> {
+    alerts_with(ruleset, frames, stream::Config::default(), |_| true)
+}
+
+/// The same of the frames that `forwarded` lets through, as the live sensor judges them.
+pub fn alerts_behind(
     ruleset: &Ruleset,
     frames: &[Vec<u8>],
+    forwarded: impl FnMut(&[u8]) -> bool,
+) -> Vec<(u64, u32)> {
+    let streams = stream::Config { acks_unseen: true, ..stream::Config::default() };
+    alerts_with(ruleset, frames, streams, forwarded)
+}
+
+fn alerts_with(
+    ruleset: &Ruleset,
+    frames: &[Vec<u8>],
+    streams: stream::Config,
     mut forwarded: impl FnMut(&[u8]) -> bool,
 ) -> Vec<(u64, u32)> {
     let mut inspector = Inspector::new(ruleset, Shared::new(0)).most_alerts(255);
-    let mut flows =
-        FlowTable::new(&Limits { memcap: 1 << 16, ..Limits::default() }, Default::default(), 7, 0);
+    let mut flows = FlowTable::new(&Limits { memcap: 1 << 16, ..Limits::default() }, streams, 7, 0);
     let mut alerts = Vec::new();
     let tunnels = Tunnels::default();
     for (number, bytes) in (1..).zip(frames) {
