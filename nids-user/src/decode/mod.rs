@@ -34,8 +34,8 @@ mod tunnel_tests;
 
 pub use event::{Event, Events};
 pub use packet::{
-    Arp, Embedded, Esp, Icmp, Ip, Ipv4, Ipv6, Ipv6Fragment, Packet, Sctp, Tcp, Transport, Udp,
-    VlanTags,
+    Arp, Embedded, Esp, Icmp, Ip, Ipv4, Ipv6, Ipv6Fragment, Origin, Packet, Sctp, Tcp, Transport,
+    Udp, VlanTags,
 };
 pub use tunnel::Tunnels;
 
