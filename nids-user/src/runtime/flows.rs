@@ -1,4 +1,4 @@
-//! From a decoded packet to its alerts: flow -> stream -> detect -> alert.
+//! From a decoded packet to its alerts: flow -> stream -> detect -> alert; and the end of flows.
 //!
 //! Holds one worker's flows and its two rulesets, indexed by the lowest bit of the generation that
 //! selected a frame, so that what the kernel's tables of one generation let through is inspected by the
@@ -7,14 +7,14 @@
 use std::sync::Arc;
 
 use super::engine::SkipReason;
+use super::record::{self, Out};
 use crate::capture::Timestamp;
-use crate::decode::{Packet, Transport, packet};
-use crate::detect::alert::{Alert, RuleInfo};
+use crate::decode::{Packet, packet};
 use crate::detect::subject::{StreamFacts, Subject};
 use crate::detect::{Inspector, Piece, Ruleset};
-use crate::flow::{End, Flow, FlowDirection, FlowTable, FlowView};
-use crate::output::AlertSender;
-use crate::stream::{Chunk, Session};
+use crate::flow::{End, Flow, FlowDirection, FlowTable};
+use crate::output::{EveType, Record, RecordSender};
+use crate::stream::{self, Chunk, Session};
 
 /// Bytes of a message before a piece of it that contents may still lie in: Suricata's size of a piece.
 const LOOK_BACK: u32 = 2560;
@@ -34,7 +34,9 @@ pub(super) struct Flows {
     /// That of the last packet, for what flows leave behind.
     generation: u8,
     interfaces: Vec<Option<Arc<str>>>,
-    alerts: AlertSender,
+    records: RecordSender,
+    /// Drop and reject rules block, as far as the records are concerned.
+    blocks: bool,
     raised: u64,
     /// A piece of a stream with what lies before it.
     room: Vec<u8>,
@@ -44,14 +46,16 @@ impl Flows {
     pub(super) fn new(
         table: FlowTable,
         interfaces: Vec<Option<Arc<str>>>,
-        alerts: AlertSender,
+        records: RecordSender,
+        blocks: bool,
     ) -> Self {
         Self {
             table,
             slots: [None, None],
             generation: 0,
             interfaces,
-            alerts,
+            records,
+            blocks,
             raised: 0,
             room: Vec::new(),
         }
@@ -74,22 +78,33 @@ impl Flows {
         self.raised
     }
 
-    /// Takes one packet through its flow and its stream to the rules.
+    /// Takes one packet through its flow and its stream to the rules. `outer` is the packet of the frame,
+    /// where this is another one that was found in it.
     #[inline]
     pub(super) fn inspect(
         &mut self,
         packet: &Packet<'_>,
+        outer: Option<&Packet<'_>>,
         generation: u8,
     ) -> Result<(), SkipReason> {
         self.generation = generation;
         let tracked = self.table.track(packet);
         self.finish_ended();
+        if self.records.types().has(EveType::Anomaly) {
+            let (flow, events) = match &tracked {
+                Some(tracked) => (Some(tracked.view.id), tracked.verdict.events),
+                None => (None, stream::Events::default()),
+            };
+            self.anomalies(packet, flow, events);
+        }
         let [even, odd] = &mut self.slots;
         let slot = if generation & 1 == 0 { even } else { odd };
         let mut out = Out {
-            alerts: &self.alerts,
+            records: &self.records,
             raised: &mut self.raised,
-            interface: self.interfaces.get(usize::from(packet.frame.port)).and_then(Option::as_ref),
+            interface: interface(&self.interfaces, packet.frame.port),
+            outer,
+            blocks: self.blocks,
         };
         let Some(Slot { ruleset, inspector }) = slot else {
             return Err(SkipReason::NoRuleset);
@@ -112,6 +127,7 @@ impl Flows {
             }
             return Err(SkipReason::Passed);
         }
+        let raised_before = *out.raised;
         let looks_at_stream = inspector.begin(ruleset, &subject);
         if let Some(session) = &mut flow.session {
             subject.stream.progress = Some(progress(session));
@@ -129,10 +145,26 @@ impl Flows {
         }
         let passed = inspector.finish(ruleset, &subject, &mut |rule, _| out.alert(rule, &subject));
         flow.passed |= passed;
+        flow.alerted |= *out.raised != raised_before;
         if let Some(session) = &mut flow.session {
             session.settle(streams, direction, packet.payload);
         }
         Ok(())
+    }
+
+    /// Logs what was odd about a packet, where that is asked for.
+    pub(super) fn anomalies(
+        &self,
+        packet: &Packet<'_>,
+        flow: Option<u64>,
+        in_stream: stream::Events,
+    ) {
+        if self.records.types().has(EveType::Anomaly) {
+            let interface = interface(&self.interfaces, packet.frame.port);
+            for anomaly in record::anomalies(packet, flow, in_stream, interface) {
+                self.records.send(anomaly);
+            }
+        }
     }
 
     /// Ends flows whose time has run out.
@@ -157,44 +189,85 @@ impl Flows {
         }
     }
 
-    fn finish_flow(&mut self, mut flow: Flow, _end: End) {
-        let Some(mut session) = flow.session.take() else { return };
+    fn finish_flow(&mut self, mut flow: Flow, end: End) {
+        if let Some(mut session) = flow.session.take() {
+            if !flow.passed {
+                self.finish_stream(&mut flow, &mut session);
+            }
+            flow.session = Some(session);
+        }
+        let types = self.records.types();
+        if types.has(EveType::Flow) || types.has(EveType::Netflow) {
+            self.log_flow(&flow, end);
+        }
+        if let Some(session) = flow.session.take() {
+            self.table.streams().close(session);
+        }
+    }
+
+    /// Inspects what is left of a stream.
+    fn finish_stream(&mut self, flow: &mut Flow, session: &mut Session) {
         let [even, odd] = &mut self.slots;
         let slot = if self.generation & 1 == 0 { even } else { odd };
-        if let Some(Slot { ruleset, inspector }) = slot
-            && !flow.passed
-        {
-            for direction in [FlowDirection::ToServer, FlowDirection::ToClient] {
-                if !session.has_unseen(direction) {
-                    continue;
+        let Some(Slot { ruleset, inspector }) = slot else { return };
+        for direction in [FlowDirection::ToServer, FlowDirection::ToClient] {
+            if !session.has_unseen(direction) {
+                continue;
+            }
+            // Nobody sent this packet: it stands for the end of the flow.
+            let ends = flow.ends();
+            let packet = packet::of_flow_end(&ends, direction, flow.last);
+            let view = flow.view(direction, true);
+            let mut subject = Subject::new(&packet, Some(&view));
+            subject.stream = StreamFacts {
+                in_stream: true,
+                ending: true,
+                progress: Some(progress(session)),
+                ..StreamFacts::default()
+            };
+            let mut out = Out {
+                records: &self.records,
+                raised: &mut self.raised,
+                interface: interface(&self.interfaces, flow.port),
+                outer: None,
+                blocks: self.blocks,
+            };
+            let raised_before = *out.raised;
+            let looks_at_stream = inspector.begin(ruleset, &subject);
+            let (messages, room) = (&flow.messages, &mut self.room);
+            let streams = self.table.streams();
+            session.finish(streams, direction, &mut |chunk| chunk.data.len(), &mut |chunk| {
+                if looks_at_stream && !chunk.data.is_empty() {
+                    let since = messages.since_start(direction, chunk.offset);
+                    show(&chunk, since, room, ruleset, inspector, &subject);
                 }
-                // Nobody sent this packet: it stands for the end of the flow.
-                let ends = flow.ends();
-                let packet = packet::of_flow_end(&ends, direction, flow.last);
-                let view = flow.view(direction, true);
-                let mut subject = Subject::new(&packet, Some(&view));
-                subject.stream = StreamFacts {
-                    in_stream: true,
-                    ending: true,
-                    progress: Some(progress(&session)),
-                    ..StreamFacts::default()
-                };
-                let mut out =
-                    Out { alerts: &self.alerts, raised: &mut self.raised, interface: None };
-                let looks_at_stream = inspector.begin(ruleset, &subject);
-                let (messages, room) = (&flow.messages, &mut self.room);
-                let streams = self.table.streams();
-                session.finish(streams, direction, &mut |chunk| chunk.data.len(), &mut |chunk| {
-                    if looks_at_stream && !chunk.data.is_empty() {
-                        let since = messages.since_start(direction, chunk.offset);
-                        show(&chunk, since, room, ruleset, inspector, &subject);
-                    }
-                });
-                inspector.finish(ruleset, &subject, &mut |rule, _| out.alert(rule, &subject));
+            });
+            inspector.finish(ruleset, &subject, &mut |rule, _| out.alert(rule, &subject));
+            flow.alerted |= *out.raised != raised_before;
+        }
+    }
+
+    /// What flow logs tell of a flow.
+    #[cold]
+    fn log_flow(&self, flow: &Flow, end: End) {
+        let interface = interface(&self.interfaces, flow.port).cloned();
+        let record = flow.record(end, self.table.now(), interface);
+        let types = self.records.types();
+        if types.has(EveType::Netflow) {
+            self.records.send(Record::Netflow(record.clone(), FlowDirection::ToServer));
+            let [_, came_back] = flow.packets;
+            if came_back > 0 {
+                self.records.send(Record::Netflow(record.clone(), FlowDirection::ToClient));
             }
         }
-        self.table.streams().close(session);
+        if types.has(EveType::Flow) {
+            self.records.send(Record::Flow(record));
+        }
     }
+}
+
+fn interface(interfaces: &[Option<Arc<str>>], port: u16) -> Option<&Arc<str>> {
+    interfaces.get(usize::from(port))?.as_ref()
 }
 
 fn progress(session: &Session) -> [crate::stream::Progress; 2] {
@@ -218,50 +291,4 @@ fn show(
     let base = before as i64 - i64::from(since);
     let piece = Piece { bytes, seen: before + chunk.seen, base };
     inspector.stream(ruleset, subject, &piece);
-}
-
-/// Where alerts go.
-struct Out<'a> {
-    alerts: &'a AlertSender,
-    raised: &'a mut u64,
-    interface: Option<&'a Arc<str>>,
-}
-
-impl Out<'_> {
-    fn alert(&mut self, rule: &Arc<RuleInfo>, subject: &Subject<'_>) {
-        *self.raised += 1;
-        if let Some(alert) = alert(rule, subject.packet, subject.flow.copied(), self.interface) {
-            self.alerts.send(alert);
-        }
-    }
-}
-
-/// What leaves the worker for one match. A packet without IP has no alert.
-#[cold]
-fn alert(
-    rule: &Arc<RuleInfo>,
-    packet: &Packet<'_>,
-    flow: Option<FlowView>,
-    interface: Option<&Arc<str>>,
-) -> Option<Alert> {
-    let ip = packet.ip.as_ref()?;
-    let ports = packet.ports();
-    Some(Alert {
-        time: packet.frame.time,
-        rule: rule.clone(),
-        interface: interface.cloned(),
-        direction: packet.frame.direction,
-        pcap_number: packet.frame.number,
-        vlan: packet.vlan.ids().collect(),
-        source: ip.source(),
-        source_port: ports.map(|(source, _)| source),
-        destination: ip.destination(),
-        destination_port: ports.map(|(_, destination)| destination),
-        ip_proto: ip.protocol(),
-        icmp: match &packet.transport {
-            Transport::Icmpv4(icmp) | Transport::Icmpv6(icmp) => Some((icmp.icmp_type, icmp.code)),
-            _ => None,
-        },
-        flow,
-    })
 }
