@@ -6,5 +6,6 @@ mod engine;
 mod monitor_filter;
 mod output;
 mod output_follow;
+mod records;
 mod stream;
 mod tunnel;
