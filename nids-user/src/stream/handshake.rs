@@ -479,6 +479,17 @@ impl Session {
                 self.server.reset_next_win();
                 self.assume_widest_windows();
             }
+        } else if self.has(fact::ACKS_UNSEEN)
+            && s.to_server
+            && s.seq == self.client.next_seq
+            && seq::gt(s.ack, self.server.next_seq)
+        {
+            // The server has spoken first, and what it says is not shown to us.
+            self.keep_timestamp(s, turn);
+            self.server.acknowledge(s.ack);
+            self.advance_next_seq(s, s.end());
+            self.server.set_window(s);
+            self.server.reset_next_win();
         } else if s.seq == self.client.next_seq {
             // Most hosts answer with a RST, some do not: what follows may still be the session.
             self.set(fact::EVASION, true);
