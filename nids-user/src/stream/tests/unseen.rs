@@ -151,6 +151,7 @@ impl Wire {
                 if let [.., a, b] = &mut self.lines[3..]
                     && a.direction == b.direction
                     && (a.flags | b.flags) & Tcp::FIN == 0
+                    && a.seconds.abs_diff(b.seconds) < 100
                     // Else an ACK's timestamp makes what it has overtaken look old.
                     && (!self.timestamps || !(a.payload.is_empty() || b.payload.is_empty()))
                 {
