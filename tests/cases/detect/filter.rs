@@ -65,13 +65,14 @@ fn every_wrap_is_looked_into() {
             ttl: 64,
             layer: world::Layer::Udp { ports: (4000, 80) },
             payload: b"needle".to_vec(),
+            fields: Default::default(),
         };
         let filter = compiled.ruleset.filter(&Tunnels::default().carriers());
         for wrap in 0..world::WRAPS {
             let frame = world::wrapped(wrap, packet.bytes(true));
             let judgement = Judgement::of(&frame);
             assert!(judgement.reason(&filter) >= Reason::Wanted, "wrap {wrap}: {judgement:?}");
-            let alerts = world::alerts(&compiled.ruleset, &[frame], |_| true);
+            let alerts = world::alerts(&compiled.ruleset, &[frame]);
             assert_eq!(alerts, [(1, 1)], "wrap {wrap}, {source}");
         }
     }
