@@ -24,6 +24,7 @@ pub mod group;
 mod inspector;
 pub mod keyword;
 pub mod mpm;
+pub mod pcre;
 mod prefilter;
 pub mod protocol;
 pub mod signature;
