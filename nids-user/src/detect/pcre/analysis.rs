@@ -79,10 +79,12 @@ fn first(node: &Node) -> (ByteSet, bool) {
             }
             (set, true)
         }
-        Node::Alternate(nodes) => nodes.iter().fold((ByteSet::EMPTY, false), |(set, empty), node| {
-            let (more, other) = first(node);
-            (set.union(more), empty || other)
-        }),
+        Node::Alternate(nodes) => {
+            nodes.iter().fold((ByteSet::EMPTY, false), |(set, empty), node| {
+                let (more, other) = first(node);
+                (set.union(more), empty || other)
+            })
+        }
         Node::Repeat { node, min, .. } => {
             let (set, empty) = first(node);
             (set, empty || *min == 0)

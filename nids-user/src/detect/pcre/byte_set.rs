@@ -43,10 +43,6 @@ impl ByteSet {
         let [e, f, g, h] = other.0;
         Self([a | e, b | f, c | g, d | h])
     }
-    /// Whether no byte is in both.
-    pub fn is_disjoint(&self, other: &Self) -> bool {
-        self.0.iter().zip(other.0).all(|(a, b)| a & b == 0)
-    }
     /// With the other case of every letter in it.
     pub fn fold(self) -> Self {
         let mut out = self;
@@ -54,14 +50,6 @@ impl ByteSet {
             out.insert(byte ^ 0x20);
         }
         out
-    }
-    /// Number of bytes.
-    pub fn len(&self) -> usize {
-        self.0.iter().map(|word| word.count_ones() as usize).sum()
-    }
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        *self == Self::EMPTY
     }
     /// The bytes, in order.
     pub fn iter(&self) -> impl Iterator<Item = u8> {

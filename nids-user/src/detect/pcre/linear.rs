@@ -70,11 +70,12 @@ impl Linear {
                 .nfa_size_limit(Some(NFA_SIZE));
             thompson::Compiler::new().configure(config).build_from_hir(&hir).ok()
         };
-        let forward =
-            hybrid::dfa::Builder::new().configure(config.clone()).build_from_nfa(nfa(false)?).ok()?;
-        let reverse = config
-            .match_kind(regex_automata::MatchKind::All)
-            .specialize_start_states(false);
+        let forward = hybrid::dfa::Builder::new()
+            .configure(config.clone())
+            .build_from_nfa(nfa(false)?)
+            .ok()?;
+        let reverse =
+            config.match_kind(regex_automata::MatchKind::All).specialize_start_states(false);
         let reverse =
             hybrid::dfa::Builder::new().configure(reverse).build_from_nfa(nfa(true)?).ok()?;
         let regex = Builder::new().build_from_dfas(forward, reverse);
@@ -88,10 +89,9 @@ impl Linear {
         let mut cache = self.caches.get();
         let cache = cache.get_or_insert_with(|| self.regex.create_cache());
         match self.regex.try_search(cache, &input) {
-            Ok(Some(found)) => Found::Match {
-                start: found.start(),
-                end: self.exact.then_some(found.end()),
-            },
+            Ok(Some(found)) => {
+                Found::Match { start: found.start(), end: self.exact.then_some(found.end()) }
+            }
             Ok(None) => Found::NoMatch,
             Err(_) => Found::GivenUp,
         }

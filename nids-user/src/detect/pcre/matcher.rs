@@ -223,8 +223,7 @@ impl Search<'_> {
                     } else if max != UNBOUNDED && count >= u32::from(max) {
                         next = exit;
                     } else {
-                        let (first, second) =
-                            if lazy { (exit, pc + 1) } else { (pc + 1, exit) };
+                        let (first, second) = if lazy { (exit, pc + 1) } else { (pc + 1, exit) };
                         scratch.stack.push(Frame::Branch { pc: second, pos: place(pos) });
                         next = first;
                     }
@@ -426,9 +425,7 @@ impl Search<'_> {
         let is_border = || before().is_some_and(is_word) != after().is_some_and(is_word);
         match assert {
             Assert::Start => pos == 0,
-            Assert::LineStart => {
-                pos == 0 || (pos < subject.len() && before() == Some(b'\n'))
-            }
+            Assert::LineStart => pos == 0 || (pos < subject.len() && before() == Some(b'\n')),
             Assert::End => pos == subject.len(),
             Assert::LastLineEnd => {
                 pos == subject.len() || (pos + 1 == subject.len() && after() == Some(b'\n'))

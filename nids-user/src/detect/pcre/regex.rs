@@ -240,12 +240,7 @@ impl Regex {
         Outcome::Match { start, end }
     }
 
-    fn linear(
-        &self,
-        search: &Search<'_>,
-        budget: &mut Budget,
-        captures: &mut Captures,
-    ) -> Outcome {
+    fn linear(&self, search: &Search<'_>, budget: &mut Budget, captures: &mut Captures) -> Outcome {
         let engine = self.linear.get_or_init(|| {
             let parsed = parser::parse(&self.pattern, self.flags).ok()?;
             Linear::new(&parsed.node).map(Box::new)

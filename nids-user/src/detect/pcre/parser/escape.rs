@@ -50,9 +50,7 @@ impl Parser<'_> {
                 0 => Node::KeepOut,
                 _ => return Err(self.error_at(start, "`\\K` cannot stand in a look")),
             },
-            b'N' if self.peek() != Some(b'{') => {
-                Node::Set(ByteSet::of(&[(b'\n', b'\n')]).negate())
-            }
+            b'N' if self.peek() != Some(b'{') => Node::Set(ByteSet::of(&[(b'\n', b'\n')]).negate()),
             b'C' => Node::Set(ByteSet::ALL),
             b'R' => {
                 let byte = |byte| Node::Byte { byte, fold: false };
@@ -130,9 +128,8 @@ impl Parser<'_> {
         self.at = start + 1;
         let first = self.peek();
         let number = self.number()?;
-        let refers = |number| {
-            number < 10 || matches!(first, Some(b'8' | b'9')) || number <= self.groups
-        };
+        let refers =
+            |number| number < 10 || matches!(first, Some(b'8' | b'9')) || number <= self.groups;
         if let Some(number) = number.filter(|number| refers(*number)) {
             return Ok(Some(number));
         }
@@ -174,12 +171,17 @@ impl Parser<'_> {
 
     fn digits(&mut self, start: usize, radix: u32, most: usize) -> Result<u8> {
         let mut value = 0u32;
+        let first = self.at;
         for _ in 0..most {
             let Some(digit) = self.peek().and_then(|byte| char::from(byte).to_digit(radix)) else {
                 break;
             };
             value = value * radix + digit;
             self.at += 1;
+        }
+        // Older versions of PCRE2 read a zero here, newer ones refuse it.
+        if self.at == first {
+            return Err(self.error_at(start, "hexadecimal digits must follow `\\x`"));
         }
         u8::try_from(value).map_err(|_| self.error_at(start, "the number is above 255"))
     }
@@ -189,8 +191,9 @@ impl Parser<'_> {
         let text = std::str::from_utf8(digits).unwrap_or_default();
         let signed = text.starts_with('+');
         match u32::from_str_radix(text, radix) {
-            Ok(value) if !signed => u8::try_from(value)
-                .map_err(|_| self.error_at(start, "the number is above 255")),
+            Ok(value) if !signed => {
+                u8::try_from(value).map_err(|_| self.error_at(start, "the number is above 255"))
+            }
             _ => Err(self.error_at(start, "digits and a closing brace must follow")),
         }
     }
