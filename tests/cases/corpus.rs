@@ -7,6 +7,8 @@ use std::path::Path;
 mod decode;
 #[path = "../../nids-user/fuzz/checks/pcap_file.rs"]
 mod pcap_file;
+#[path = "../../nids-user/fuzz/checks/pcre.rs"]
+mod pcre;
 #[path = "../../nids-user/fuzz/checks/rule_text.rs"]
 mod rule_text;
 
@@ -36,6 +38,11 @@ fn decode_seeds() {
 #[test]
 fn pcap_file_seeds() {
     replay("pcap_file", pcap_file::check);
+}
+
+#[test]
+fn pcre_seeds() {
+    replay("pcre", pcre::check);
 }
 
 #[test]

@@ -60,7 +60,7 @@ pub enum Node {
 pub struct Look {
     /// Must not match.
     pub negated: bool,
-    /// For a look behind, how far each alternative goes back.
+    /// Looks at what stands before this place.
     pub behind: bool,
     /// What to look for. A look behind has a fixed length in each alternative at its top.
     pub node: Node,

@@ -4,6 +4,8 @@
 //! pattern goes over as a tree, not as text, so that no syntax is read in two ways; what the automaton would
 //! match in another way is left out. An automaton that grows too much gives up.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use regex_automata::hybrid::regex::{Builder, Cache, Regex};
 use regex_automata::nfa::thompson;
 use regex_automata::util::pool::Pool;
@@ -12,10 +14,14 @@ use regex_syntax::hir::{Class, ClassBytes, ClassBytesRange, Hir, Look, Repetitio
 
 use super::ast::{Assert, Kind, Node};
 
+/// Engines there may be at one time: traffic made for it could have every pattern build its own. With the
+/// sizes below they take 128 MiB for each thread at the very most; on real traffic it is a few dozen engines.
+const MAX_ENGINES: usize = 1024;
+static ENGINES: AtomicUsize = AtomicUsize::new(0);
 /// Memory one automaton may take to compile.
-const NFA_SIZE: usize = 4 << 20;
+const NFA_SIZE: usize = 512 << 10;
 /// Memory its states may take, for each thread that uses it.
-const CACHE_SIZE: usize = 256 << 10;
+const CACHE_SIZE: usize = 64 << 10;
 /// How often the states may be thrown away before it gives up, unless each has served many bytes.
 const CACHE_CLEARS: usize = 3;
 /// So many bytes.
@@ -28,6 +34,24 @@ pub struct Linear {
     caches: Pool<Option<Cache>, fn() -> Option<Cache>>,
     /// The ends are the pattern's.
     exact: bool,
+    _permit: Permit,
+}
+
+/// One of the engines there may be.
+struct Permit;
+
+impl Permit {
+    fn take() -> Option<Self> {
+        let permit = Self;
+        // Given back where there are too many: the permit is dropped.
+        (ENGINES.fetch_add(1, Ordering::Relaxed) < MAX_ENGINES).then_some(permit)
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        ENGINES.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl std::fmt::Debug for Linear {
@@ -55,6 +79,7 @@ impl Linear {
 
     /// The automata for a pattern; nothing if it cannot be matched so, or would take too much memory.
     pub fn new(node: &Node) -> Option<Self> {
+        let permit = Permit::take()?;
         let (hir, exact) = Translator::new(node)?;
         let config = hybrid::dfa::Config::new()
             .cache_capacity(CACHE_SIZE)
@@ -79,7 +104,7 @@ impl Linear {
         let reverse =
             hybrid::dfa::Builder::new().configure(reverse).build_from_nfa(nfa(true)?).ok()?;
         let regex = Builder::new().build_from_dfas(forward, reverse);
-        Some(Self { regex, caches: Pool::new(|| None), exact })
+        Some(Self { regex, caches: Pool::new(|| None), exact, _permit: permit })
     }
 
     /// The first match that begins at `from` or later.
