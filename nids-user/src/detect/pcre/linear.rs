@@ -74,13 +74,13 @@ pub enum Found {
 impl Linear {
     /// Whether a pattern can be matched so.
     pub fn is_possible(node: &Node) -> bool {
-        Translator::new(node).is_some()
+        Translator::translate(node).is_some()
     }
 
     /// The automata for a pattern; nothing if it cannot be matched so, or would take too much memory.
     pub fn new(node: &Node) -> Option<Self> {
         let permit = Permit::take()?;
-        let (hir, exact) = Translator::new(node)?;
+        let (hir, exact) = Translator::translate(node)?;
         let config = hybrid::dfa::Config::new()
             .cache_capacity(CACHE_SIZE)
             .skip_cache_capacity_check(false)
@@ -128,7 +128,8 @@ struct Translator {
 }
 
 impl Translator {
-    fn new(node: &Node) -> Option<(Hir, bool)> {
+    /// The tree the automata are built from, and whether their ends are the pattern's.
+    fn translate(node: &Node) -> Option<(Hir, bool)> {
         let mut translator = Self { exact: true };
         let hir = translator.node(node, node.min_len() > 0, true)?;
         Some((hir, translator.exact))

@@ -65,7 +65,7 @@ fn pattern() -> impl Strategy<Value = String> {
             3 => prop::collection::vec(inner.clone(), 1..4).prop_map(|parts| parts.concat()),
             2 => (select(GROUPS), prop::collection::vec(inner.clone(), 1..3))
                 .prop_map(|(open, parts)| format!("{open}{})", parts.join("|"))),
-            3 => (inner.clone(), select(QUANTIFIERS))
+            3 => (inner, select(QUANTIFIERS))
                 .prop_map(|(inner, quantifier)| format!("(?:{inner}){quantifier}")),
             2 => (atom(), select(QUANTIFIERS))
                 .prop_map(|(atom, quantifier)| format!("{atom}{quantifier}")),

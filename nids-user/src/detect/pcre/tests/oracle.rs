@@ -4,6 +4,9 @@ use std::ptr::null_mut;
 
 use pcre2_sys::*;
 
+/// The places of all groups.
+type Places = Vec<Option<(usize, usize)>>;
+
 /// A pattern compiled by PCRE2.
 pub struct Oracle {
     code: *mut pcre2_code_8,
@@ -65,11 +68,7 @@ impl Oracle {
 
     /// Matches: the places of all groups, group 0 first. `Err` where PCRE2 gives up.
     #[allow(dead_code, reason = "the tests use it")]
-    pub fn find(
-        &self,
-        subject: &[u8],
-        from: usize,
-    ) -> Result<Option<Vec<Option<(usize, usize)>>>, i32> {
+    pub fn find(&self, subject: &[u8], from: usize) -> Result<Option<Places>, i32> {
         // SAFETY: the subject is passed with its length; the vector has two places for each of the groups
         // that the call says it has set.
         unsafe {
