@@ -153,6 +153,7 @@ impl Parser<'_> {
             }
             b'o' if self.eat(b"{") => self.braced(start, 8)?,
             b'x' if self.eat(b"{") => self.braced(start, 16)?,
+            // Without digits it is a zero; PCRE2 refuses that in newer versions.
             b'x' => self.digits(start, 16, 2)?,
             b'c' => match self.next() {
                 Some(byte @ b' '..=b'~') => byte.to_ascii_uppercase() ^ 0x40,
@@ -171,17 +172,12 @@ impl Parser<'_> {
 
     fn digits(&mut self, start: usize, radix: u32, most: usize) -> Result<u8> {
         let mut value = 0u32;
-        let first = self.at;
         for _ in 0..most {
             let Some(digit) = self.peek().and_then(|byte| char::from(byte).to_digit(radix)) else {
                 break;
             };
             value = value * radix + digit;
             self.at += 1;
-        }
-        // Older versions of PCRE2 read a zero here, newer ones refuse it.
-        if self.at == first {
-            return Err(self.error_at(start, "hexadecimal digits must follow `\\x`"));
         }
         u8::try_from(value).map_err(|_| self.error_at(start, "the number is above 255"))
     }
