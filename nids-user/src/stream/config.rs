@@ -81,11 +81,11 @@ pub struct Config {
     pub segment_limit: usize,
     /// Ours. Bytes before the inspected ones that stay readable ([`super::Chunk::look_back`]).
     pub look_back: u32,
-    /// Ours. Segments without data (but those with SYN, FIN or RST) may be missing from the packets: the
-    /// kernel half keeps them back (`LEVEL_PAYLOAD`). Acknowledgments and windows then lag behind by any
-    /// amount, so no data is refused for lying beyond them, and none waits for them: a hole that never
-    /// fills is given up after `gap_limit`. For [`Mode::Immediate`] only. Events about windows and
-    /// acknowledgments need all segments.
+    /// Ours. Segments without SYN, FIN and RST may be missing from the packets: those without data
+    /// (`LEVEL_PAYLOAD` of the kernel half), and those of one side altogether (`LEVEL_CONTROL`).
+    /// Acknowledgments and windows then lag behind by any amount, so no data is refused for lying beyond
+    /// them, and none waits for them: a hole that never fills is given up after `gap_limit`. For
+    /// [`Mode::Immediate`] only. Events about windows and acknowledgments need all segments.
     pub acks_unseen: bool,
     /// Ours. Whether there is a reader of the in-order application data; if not, none is kept for it.
     pub app_layer: bool,

@@ -92,7 +92,8 @@ impl Session {
         let receiver = self.halves(s).1;
         receiver.set_window(s);
         receiver.acknowledge(s.ack);
-        turn.ack_unseen = !one_sided && seq::gt(receiver.last_ack, receiver.next_seq);
+        turn.ack_unseen =
+            !one_sided && !acks_unseen && seq::gt(receiver.last_ack, receiver.next_seq);
         self.keep_timestamp(s, turn);
         let receiver = self.halves(s).1;
         receiver.note_sack(s);

@@ -26,12 +26,10 @@ pub(super) enum Acks {
     Seen,
     /// Only those of one side, whose window is unknown.
     OneSided,
-    /// Those that come with data: acknowledgments and windows are behind what the hosts know.
+    /// Those that come with data, and of one side maybe none of its data: acknowledgments and windows
+    /// are behind what the hosts know, by any amount.
     Lagging,
 }
-
-/// The largest window (RFC 7323, 2.3).
-const LARGEST_WINDOW: u32 = 1 << 30;
 
 /// One direction. Windows and acknowledgments are those that bind its sender: they were sent by the
 /// other side.
@@ -165,8 +163,8 @@ impl Half {
     }
 
     /// The acknowledgment of the receiver's packet against what this direction allows: not before the
-    /// window left of `last_ack`, not behind `next_win`. Where these lag behind, any window a host can
-    /// have is allowed for. `syn_sent`: this direction has a SYN without an answer.
+    /// window left of `last_ack`, not behind `next_win`. Where these lag behind, nothing can be said.
+    /// `syn_sent`: this direction has a SYN without an answer.
     pub(super) fn ack_is_valid(
         &self,
         segment: &Segment,
@@ -181,15 +179,13 @@ impl Half {
         let valid = if syn_sent {
             // No window is known yet: only the SYN, or all that came with it, can be acknowledged.
             ack == self.isn.wrapping_add(1) || ack == self.next_seq
+        } else if acks == Acks::Lagging {
+            true
         } else if seq::le(ack, self.last_ack) {
-            let window = if acks == Acks::Lagging { LARGEST_WINDOW } else { self.window };
-            let left = self.last_ack.wrapping_sub(window);
+            let left = self.last_ack.wrapping_sub(self.window);
             ack == self.last_ack || self.window == 0 || seq::ge(ack, left)
         } else {
-            let right = self.next_seq.wrapping_add(LARGEST_WINDOW);
-            seq::le(ack, self.next_win)
-                || acks == Acks::OneSided
-                || acks == Acks::Lagging && seq::le(ack, right)
+            seq::le(ack, self.next_win) || acks == Acks::OneSided
         };
         if !valid {
             events.raise(Event::InvalidAck);

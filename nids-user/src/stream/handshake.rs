@@ -479,7 +479,15 @@ impl Session {
                 self.server.reset_next_win();
                 self.assume_widest_windows();
             }
-        } else if s.seq == self.client.next_seq {
+        } else if self.has(fact::ACKS_UNSEEN) && self.is_behind_handshake(s) {
+            // What was said before came without data, or out of order, or is not shown to us.
+            self.keep_timestamp(s, turn);
+            self.advance_next_seq(s, s.end());
+            let receiver = self.halves(s).1;
+            receiver.acknowledge(s.ack);
+            receiver.set_window(s);
+            receiver.reset_next_win();
+        } else if s.to_server && s.seq == self.client.next_seq {
             // Most hosts answer with a RST, some do not: what follows may still be the session.
             self.set(fact::EVASION, true);
             return turn.invalid(Event::HandshakeRightSeqWrongAck);
@@ -496,7 +504,7 @@ impl Session {
             self.client.reset_next_win();
             self.server.reset_next_win();
         } else if seq::gt(s.seq, self.client.next_seq)
-            && (self.has(fact::ACKS_UNSEEN) || seq::le(s.seq, self.client.next_win))
+            && seq::le(s.seq, self.client.next_win)
             && s.ack == self.server.next_seq
         {
             self.keep_timestamp(s, turn);
@@ -510,8 +518,7 @@ impl Session {
             }
         } else if (missed_ack || self.has(fact::FAST_OPEN))
             && s.ack == self.client.last_ack
-            && (s.seq == self.server.next_seq
-                || self.has(fact::ACKS_UNSEEN) && seq::gt(s.seq, self.server.next_seq))
+            && s.seq == self.server.next_seq
         {
             self.advance_next_seq(s, s.end());
             self.client.set_window(s);
@@ -524,6 +531,12 @@ impl Session {
         self.enter(State::Established);
         self.queue.clear();
         Step::Accept
+    }
+
+    /// Whether neither number lies before what the handshake has left.
+    fn is_behind_handshake(&mut self, s: &Segment) -> bool {
+        let (sender, receiver) = self.halves(s);
+        seq::ge(s.seq, sender.next_seq) && seq::ge(s.ack, receiver.last_ack)
     }
 
     fn four_way_ack(&mut self, s: &Segment, turn: &mut Turn) -> Step {

@@ -179,6 +179,7 @@ impl Session {
             return false;
         }
         let (one_sided, target) = (self.one_sided(), self.target(s));
+        let unseen = self.has(fact::ACKS_UNSEEN);
         let (sender, receiver) = self.halves(s);
         // Nobody here can check the signature: watch whether its sender goes on all the same.
         if s.options.signed {
@@ -186,6 +187,11 @@ impl Session {
         }
         if one_sided {
             return seq::ge(s.seq, sender.next_seq);
+        }
+        // What its sender has sent before may not be shown to us. Should it go on, so does the session.
+        if unseen && sender.data.right == 0 && seq::gt(s.seq, sender.next_seq) {
+            receiver.set(flag::RST_RECEIVED, true);
+            return true;
         }
         match target {
             Policy::Hpux11 => seq::ge(s.seq, sender.next_seq),

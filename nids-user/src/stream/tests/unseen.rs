@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::script::{Line, Script, c, s};
 use crate::decode::Tcp;
-use crate::flow::FlowDirection::ToServer;
+use crate::flow::FlowDirection::{self, ToClient, ToServer};
 use crate::stream::{Event, Mode, State};
 
 /// What a host does next. The first number picks the host.
@@ -151,6 +151,7 @@ impl Wire {
                 if let [.., a, b] = &mut self.lines[3..]
                     && a.direction == b.direction
                     && (a.flags | b.flags) & Tcp::FIN == 0
+                    && a.seconds.abs_diff(b.seconds) < 100
                     // Else an ACK's timestamp makes what it has overtaken look old.
                     && (!self.timestamps || !(a.payload.is_empty() || b.payload.is_empty()))
                 {
@@ -198,26 +199,42 @@ fn wire(plan: &Plan) -> Wire {
     wire
 }
 
-/// What the kernel half hands over at `LEVEL_PAYLOAD`.
-fn is_forwarded(line: &Line) -> bool {
-    !line.payload.is_empty() || line.flags & (Tcp::SYN | Tcp::FIN | Tcp::RST) != 0
+/// Which of the segments come up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Level {
+    All,
+    /// `LEVEL_PAYLOAD` on both sides.
+    Payload,
+    /// `LEVEL_PAYLOAD` on this side, `LEVEL_CONTROL` on the other.
+    Only(FlowDirection),
+}
+
+impl Level {
+    fn forwards(self, line: &Line) -> bool {
+        let data = match self {
+            Self::All => return true,
+            Self::Payload => true,
+            Self::Only(side) => line.direction == side,
+        };
+        data && !line.payload.is_empty() || line.flags & (Tcp::SYN | Tcp::FIN | Tcp::RST) != 0
+    }
 }
 
 /// What was seen at one segment with data: whether the session counts as up, and how far both
 /// directions were shown.
-type Seen = (bool, usize, usize);
+type Seen = (FlowDirection, bool, usize, usize);
 
-fn run(lines: &[Line], acks_unseen: bool, all: bool) -> (Script, Vec<Seen>) {
+fn run(lines: &[Line], acks_unseen: bool, level: Level) -> (Script, Vec<Seen>) {
     let mut script = Script::with(|config| {
         config.mode = Mode::Immediate;
         config.acks_unseen = acks_unseen;
     });
     let mut seen = Vec::new();
-    for line in lines.iter().filter(|line| all || is_forwarded(line)) {
+    for line in lines.iter().filter(|line| level.forwards(line)) {
         let verdict = script.send(line);
         if !line.payload.is_empty() {
             let shown = (script.to_server.raw.len(), script.to_client.raw.len());
-            seen.push((verdict.established, shown.0, shown.1));
+            seen.push((line.direction, verdict.established, shown.0, shown.1));
         }
     }
     script.finish();
@@ -232,16 +249,15 @@ proptest! {
     fn segments_without_data_make_no_difference(plan in plan()) {
         let wire = wire(&plan);
         let mut runs = vec![
-            ("all", run(&wire.lines, true, true)),
-            ("without bare ACKs", run(&wire.lines, true, false)),
+            ("all", run(&wire.lines, true, Level::All)),
+            ("without bare ACKs", run(&wire.lines, true, Level::Payload)),
         ];
         // Else states and clocks are Suricata's, which refuse more: behind a FIN, and data that had no
         // bare ACK among it for 24 days.
         let long = plan.steps.iter().any(|(_, step)| matches!(step, Step::Wait(1_000_000..)));
         let ends = plan.steps.iter().any(|(_, step)| matches!(step, Step::Fin(_)));
-        let odd = ends || (long && plan.timestamps);
-        if !odd {
-            runs.push(("all, and trusted", run(&wire.lines, false, true)));
+        if !(ends || long && plan.timestamps) {
+            runs.push(("all, and trusted", run(&wire.lines, false, Level::All)));
         }
         let sent = |host: usize| &wire.hosts[host].sent;
         for (name, (script, seen)) in &runs {
@@ -250,6 +266,20 @@ proptest! {
             prop_assert!(script.to_server.app == *sent(0), "{name}: {:?}", script.events);
             prop_assert!(script.to_client.app == *sent(1), "{name}: {:?}", script.events);
             prop_assert_eq!(seen, &runs[0].1.1, "{}", name);
+        }
+        // One side's data alone. A FIN with data comes up from both.
+        for side in [ToServer, ToClient] {
+            let (script, seen) = run(&wire.lines, true, Level::Only(side));
+            let (shown, sent) = match side {
+                ToServer => (&script.to_server, sent(0)),
+                ToClient => (&script.to_client, sent(1)),
+            };
+            prop_assert!(shown.raw == *sent, "{side:?}: {:?}", script.events);
+            let of_side = |seen: &[Seen]| -> Vec<(bool, usize)> {
+                let own = seen.iter().filter(|seen| seen.0 == side);
+                own.map(|seen| (seen.1, if side == ToServer { seen.2 } else { seen.3 })).collect()
+            };
+            prop_assert_eq!(of_side(&seen), of_side(&runs[0].1.1), "{:?}", side);
         }
     }
 }
@@ -264,7 +294,7 @@ fn trusted_windows_would_refuse_what_was_allowed() {
         steps: (0..10).flat_map(|_| [(true, Step::Data(1400)), (false, Step::Ack(2000))]).collect(),
     };
     let wire = wire(&plan);
-    let (script, _) = run(&wire.lines, false, false);
+    let (script, _) = run(&wire.lines, false, Level::Payload);
     assert!(script.events.contains(Event::EstablishedPacketOutOfWindow));
     assert!(script.to_client.raw.len() < wire.hosts[1].sent.len());
 }
@@ -300,4 +330,20 @@ fn little_is_kept_of_what_nobody_acknowledges() {
     }
     assert_eq!(script.to_client.raw.len(), 560_000);
     assert!(script.cx.pool.in_use() <= 16, "{} blocks of 2 KiB", script.cx.pool.in_use());
+}
+
+#[test]
+fn a_reset_behind_what_was_not_shown_ends_the_session_until_it_goes_on() {
+    let mut script = Script::with(|config| config.acks_unseen = true);
+    script.handshake();
+    let (client, server) = (super::script::CLIENT + 1, super::script::SERVER + 1);
+    script.send(&c("PA", client, server + 70_000).data(b"one"));
+    script.send(&s("R", server + 90_000, 0));
+    assert_eq!(script.state(), State::Closed);
+    // Not so where its data is shown: then its number is known.
+    script.send(&s("PA", server + 90_000, client + 3).data(b"still here"));
+    assert!(script.events.contains(Event::SuspectedRstInjection));
+    assert_eq!(script.state(), State::Established);
+    script.send(&s("R", server + 99_000, 0));
+    assert_eq!(script.state(), State::Established);
 }
