@@ -21,8 +21,8 @@ fn alerts_are_the_same_behind_the_kernel() {
         let strategy = (world::plain_rules(3), world::traffic());
         let (rules, traffic) = strategy.new_tree(&mut runner).unwrap().current();
         let ruleset = world::compiled(&rules);
-        // A quarter of the rounds in tunnels.
-        let wrap = (round / 2 % 24) as u8;
+        // Half of the rounds in tunnels, or behind rare headers.
+        let wrap = (round / 2 % usize::from(world::WRAPS)) as u8;
         let frames: Vec<Vec<u8>> =
             traffic.iter().map(|packet| world::wrapped(wrap, packet.bytes(true))).collect();
         kernel.set_table(&ruleset.filter(&Tunnels::default().carriers()));

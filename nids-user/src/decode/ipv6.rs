@@ -21,6 +21,10 @@ const MOBILITY: u8 = 135;
 const HIP: u8 = 139;
 const SHIM6: u8 = 140;
 
+/// Extension headers that the kernel half does not look behind: rare, and more of them would cost every
+/// frame.
+pub const IPV6_ONLY_BY_AGENT: [u8; 3] = [MOBILITY, HIP, SHIM6];
+
 /// Reads the header at the start of `data` and follows its extension headers to the transport.
 #[inline]
 pub fn decode<'a>(packet: &mut Packet<'a>, data: &'a [u8]) {

@@ -33,6 +33,7 @@ mod tests;
 mod tunnel_tests;
 
 pub use event::{Event, Events};
+pub use ipv6::IPV6_ONLY_BY_AGENT;
 pub use packet::{
     Arp, Embedded, Esp, Icmp, Ip, Ipv4, Ipv6, Ipv6Fragment, Packet, Sctp, Tcp, Transport, Udp,
     VlanTags,

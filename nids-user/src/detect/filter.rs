@@ -24,8 +24,8 @@ use nids_abi::{
     FilterTable, LEVEL_ALL, LEVEL_CONTROL, LEVEL_PAYLOAD, TCP_DST, TCP_SRC, UDP_DST, UDP_SRC,
 };
 
-use crate::decode::Tcp;
 use crate::decode::tunnel::Carriers;
+use crate::decode::{IPV6_ONLY_BY_AGENT, Tcp};
 use crate::rule::port::PortSet;
 
 use super::Ruleset;
@@ -111,10 +111,11 @@ impl Filter {
         }
     }
 
-    /// Asks for what may carry packets, where there is any rule.
+    /// Asks for what may carry packets, where there is any rule; and for the protocols that the kernel
+    /// half takes for the last, but the agent looks behind.
     fn tunnels(&mut self, carriers: &Carriers) {
         let Some(table) = &mut self.table else { return };
-        for number in carriers.protocols {
+        for number in carriers.protocols.iter().chain(&IPV6_ONLY_BY_AGENT) {
             want(&mut table.ip_proto, *number);
         }
         match &carriers.udp_ports {

@@ -16,7 +16,7 @@ proptest! {
     #[test]
     fn alerts_are_the_same_with_the_filter(
         rules in world::plain_rules(3), traffic in world::traffic(),
-        wraps in prop::collection::vec(0_u8..24, 1..4),
+        wraps in prop::collection::vec(0..world::WRAPS, 1..4),
     ) {
         let ruleset = world::compiled(&rules);
         let filter = ruleset.filter(&Tunnels::default().carriers());
@@ -48,4 +48,32 @@ fn much_is_kept_back() {
         }
     }
     assert!(forwarded * 3 < frames * 2, "{forwarded} of {frames} frames are forwarded");
+}
+
+/// What the generated packets are wrapped in is really looked into, so that the comparison above means
+/// something.
+#[test]
+fn every_wrap_is_looked_into() {
+    let rule = r#"alert ip any any -> any any (msg:"x"; content:"needle"; sid:1;)"#;
+    let parsed =
+        nids::rule::parser::parse_str(&std::sync::Arc::from(std::path::Path::new("x")), rule);
+    let compiled = nids::detect::compile(&parsed.rules, &nids::detect::Environment::default());
+    for (source, destination) in [("10.0.0.1", "192.0.2.1"), ("2001:db8::1", "2001:db8::2")] {
+        let packet = world::PacketSpec {
+            source: source.parse().unwrap(),
+            destination: destination.parse().unwrap(),
+            ttl: 64,
+            layer: world::Layer::Udp { ports: (4000, 80) },
+            fields: world::Fields::default(),
+            payload: b"needle".to_vec(),
+        };
+        let filter = compiled.ruleset.filter(&Tunnels::default().carriers());
+        for wrap in 0..world::WRAPS {
+            let frame = world::wrapped(wrap, packet.bytes(true));
+            let judgement = Judgement::of(&frame);
+            assert!(judgement.reason(&filter) >= Reason::Wanted, "wrap {wrap}: {judgement:?}");
+            let alerts = world::alerts(&compiled.ruleset, &[frame]);
+            assert_eq!(alerts, [(1, 1)], "wrap {wrap}, {source}");
+        }
+    }
 }

@@ -419,7 +419,11 @@ impl Content {
     }
 }
 
-/// The frame in a tunnel, for a `wrap` from 0 to 5.
+/// Numbers of [`wrapped`]: the first half wraps, the others leave the frame as it is.
+pub const WRAPS: u8 = 40;
+
+/// The frame in a tunnel or behind headers that lie between its link layer and IP, or with extension
+/// headers.
 pub fn wrapped(wrap: u8, frame: Vec<u8>) -> Vec<u8> {
     let v6 = frame[12] == 0x86;
     let ip = &frame[14..];
@@ -437,6 +441,11 @@ pub fn wrapped(wrap: u8, frame: Vec<u8>) -> Vec<u8> {
         let ports = [[156, 64], port.to_be_bytes(), length.to_be_bytes(), [0, 0]].concat();
         outer(17, &[&ports, head].concat(), inside)
     };
+    let udp_from = |port: u16, head: &[u8], inside: &[u8]| {
+        let mut out = udp(port, head, inside);
+        out[34..38].rotate_left(2);
+        out
+    };
     match wrap {
         0 => outer(if v6 { 41 } else { 4 }, &[], ip),
         1 => outer(47, &[0, 0, 0x65, 0x58], &frame),
@@ -444,8 +453,67 @@ pub fn wrapped(wrap: u8, frame: Vec<u8>) -> Vec<u8> {
         3 => udp(6081, &[0, 0, 0x65, 0x58, 0, 0, 1, 0], &frame),
         4 if v6 => udp(3544, &[], ip),
         5 => [&frame[..12], &[0x88, 0x47, 0, 1, 1, 0xff], ip].concat(),
+        // GRE with IP right inside.
+        6 => outer(47, &[0, 0, frame[12], frame[13]], ip),
+        // To the server's port in one direction is from it in the other.
+        7 => udp_from(4789, &[8, 0, 0, 0, 0, 0, 1, 0], &frame),
+        // PPPoE session; length, then PPP's protocol.
+        8 => {
+            let length = (2 + ip.len()) as u16;
+            let ppp = if v6 { 0x57 } else { 0x21 };
+            let session = [0x88, 0x64, 0x11, 0, 0, 1];
+            [&frame[..12], &session, &length.to_be_bytes(), &[0, ppp], ip].concat()
+        }
+        // Provider backbone: the tag, both addresses of the customer.
+        9 => {
+            let tag = [0x88, 0xe7, 0, 0, 0, 1];
+            [&frame[..12], &tag, &frame[..12], &frame[12..]].concat()
+        }
+        // NSH of type 2 without metadata, over Ethernet.
+        10 => {
+            let next = if v6 { 2 } else { 1 };
+            let nsh = [0x89, 0x4f, 0x0f, 0xc2, 2, next, 0, 0, 1, 255];
+            [&frame[..12], &nsh, ip].concat()
+        }
+        // Three tags: one more than the kernel half looks behind.
+        11 => {
+            let tags = [0x88, 0xa8, 0, 5, 0x81, 0, 0, 6, 0x81, 0, 0, 7];
+            [&frame[..12], &tags, &frame[12..]].concat()
+        }
+        // A tunnel in a tunnel.
+        12 => wrapped(0, wrapped(2, frame)),
+        13 => wrapped(2, wrapped(1, frame)),
+        // Extension headers: those both halves follow, those only the agent does, more than the kernel
+        // half follows.
+        14 if v6 => extended(&frame, &[60]),
+        15 if v6 => extended(&frame, &[135]),
+        16 if v6 => extended(&frame, &[139]),
+        17 if v6 => extended(&frame, &[43, 140, 60]),
+        18 if v6 => extended(&frame, &[60; 8]),
+        // Labels down to a pseudowire.
+        19 => {
+            let labels = [0x88, 0x47, 0, 1, 0, 0xff, 0, 2, 1, 0xff, 0, 0, 0, 0];
+            [&frame[..12], &labels, &frame].concat()
+        }
         _ => frame,
     }
+}
+
+/// The frame with an extension header of each of these types before its transport.
+fn extended(frame: &[u8], kinds: &[u8]) -> Vec<u8> {
+    let mut out = frame[..54].to_vec();
+    let length = (frame.len() - 54 + 8 * kinds.len()) as u16;
+    out[18..20].copy_from_slice(&length.to_be_bytes());
+    let mut next = frame[20];
+    let mut headers = Vec::new();
+    for kind in kinds.iter().rev() {
+        headers.splice(0..0, [next, 0, 1, 4, 0, 0, 0, 0]);
+        next = *kind;
+    }
+    out[20] = next;
+    out.extend(headers);
+    out.extend(&frame[54..]);
+    out
 }
 
 /// Compiles rules, all of which must be honoured.
