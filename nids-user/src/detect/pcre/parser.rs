@@ -169,9 +169,17 @@ impl<'p> Parser<'p> {
         Ok(value)
     }
 
-    /// Branches up to a closing parenthesis or the end. Each branch of a branch reset counts its groups
-    /// from the same number.
+    /// Branches up to a closing parenthesis or the end.
     fn alternatives(&mut self, reset: bool) -> Result<Node> {
+        let mut branches = self.branches(reset)?;
+        Ok(match branches.len() {
+            1 => branches.pop().unwrap_or(Node::Empty),
+            _ => Node::Alternate(branches),
+        })
+    }
+
+    /// Each branch of a branch reset counts its groups from the same number.
+    fn branches(&mut self, reset: bool) -> Result<Vec<Node>> {
         let first_group = self.groups;
         let mut last_group = first_group;
         let mut branches = Vec::new();
@@ -186,10 +194,7 @@ impl<'p> Parser<'p> {
             }
         }
         self.groups = last_group;
-        Ok(match branches.len() {
-            1 => branches.pop().unwrap_or(Node::Empty),
-            _ => Node::Alternate(branches),
-        })
+        Ok(branches)
     }
 
     fn branch(&mut self) -> Result<Node> {

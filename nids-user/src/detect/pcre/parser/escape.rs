@@ -153,6 +153,7 @@ impl Parser<'_> {
             }
             b'o' if self.eat(b"{") => self.braced(start, 8)?,
             b'x' if self.eat(b"{") => self.braced(start, 16)?,
+            // Without digits it is a zero; PCRE2 refuses that in newer versions.
             b'x' => self.digits(start, 16, 2)?,
             b'c' => match self.next() {
                 Some(byte @ b' '..=b'~') => byte.to_ascii_uppercase() ^ 0x40,

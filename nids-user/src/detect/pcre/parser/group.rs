@@ -216,18 +216,15 @@ impl Parser<'_> {
                 Test::Group(self.group_of(place, name)?)
             }
         };
-        let (yes, no) = match self.closed(start, false)? {
-            Node::Alternate(mut nodes) => match (nodes.pop(), nodes.pop()) {
-                (Some(no), Some(yes)) if nodes.is_empty() => (yes, no),
-                _ => {
-                    return Err(
-                        self.error_at(start, "a condition has no more than two alternatives")
-                    );
-                }
-            },
-            // An alternative of its own, in parentheses that do not capture, is not split.
-            yes => (yes, Node::Empty),
-        };
+        let mut branches = self.branches(false)?.into_iter();
+        if !self.eat(b")") {
+            return Err(self.not_closed(start));
+        }
+        let yes = branches.next().unwrap_or(Node::Empty);
+        let no = branches.next().unwrap_or(Node::Empty);
+        if branches.next().is_some() {
+            return Err(self.error_at(start, "a condition has no more than two alternatives"));
+        }
         Ok(Node::Condition(Box::new(Condition { test, yes, no })))
     }
 

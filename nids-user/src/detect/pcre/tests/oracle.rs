@@ -17,7 +17,10 @@ pub struct Oracle {
 impl Oracle {
     /// Compiles a pattern; the number of PCRE2's error where it is none.
     pub fn new(pattern: &[u8], letters: &str) -> Result<Self, i32> {
-        let options = letters.chars().fold(PCRE2_NEVER_UTF, |options, letter| {
+        // Making repetitions possessive by itself, PCRE2 goes wrong with `.*\R`: it takes `\r` for no byte
+        // that both can match.
+        let always = PCRE2_NEVER_UTF | PCRE2_NO_AUTO_POSSESS;
+        let options = letters.chars().fold(always, |options, letter| {
             options
                 | match letter {
                     'i' => PCRE2_CASELESS,
