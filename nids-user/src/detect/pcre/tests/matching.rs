@@ -105,7 +105,7 @@ const CASES: &[Case] = &[
 #[test]
 fn cases() {
     for &(pattern, letters, subject, expected) in CASES {
-        let oracle = Oracle::new(pattern.as_bytes(), letters)
+        let oracle = Oracle::plain(pattern.as_bytes(), letters)
             .unwrap_or_else(|error| panic!("/{pattern}/{letters}: PCRE2 refuses it: {error}"));
         let found = oracle.find(subject.as_bytes(), 0).unwrap();
         let theirs = found.and_then(|groups| groups[0]);
@@ -136,7 +136,7 @@ fn bytes_beyond_ascii() {
 fn searches_from_a_place() {
     let from = |pattern: &str, subject: &str, from| {
         let ours = find(&compile(pattern.as_bytes(), "").unwrap(), subject.as_bytes(), from);
-        let oracle = Oracle::new(pattern.as_bytes(), "").unwrap();
+        let oracle = Oracle::plain(pattern.as_bytes(), "").unwrap();
         let theirs = oracle.find(subject.as_bytes(), from).unwrap().and_then(|groups| groups[0]);
         assert_eq!(ours, theirs, "/{pattern}/ on {subject:?} from {from}");
         ours
