@@ -41,7 +41,25 @@ fn main() {
         let (ours, theirs) = times(&value, &oracle, subject.as_bytes());
         println!("{ours:>10.0} {theirs:>10.0}  {text}");
     }
+    given_up();
     rulesets();
+}
+
+/// What a search costs at most: patterns that back-track without end, and have no linear engine.
+fn given_up() {
+    let subject = vec![b'a'; 64 * 1024];
+    for text in [r#""/(a+)+\1b/""#, r#""/(?:a|a)*(?=b)/""#, r#""/(?>(?:a|a)*b)/""#, r#""/(a*)*b/""#]
+    {
+        let value = Value::read(Word { text, start: 0 }).expect("the pattern compiles");
+        let mut captures = Captures::default();
+        let times = (0..20).map(|_| {
+            let start = Instant::now();
+            let outcome = value.regex.find(&subject, 0, &mut Budget::default(), &mut captures);
+            assert_eq!(outcome, Outcome::GivenUp);
+            start.elapsed()
+        });
+        println!("given up after {:?}: {text}", times.min().unwrap_or_default());
+    }
 }
 
 fn pair(text: &str) -> Option<(Value, Oracle)> {

@@ -23,7 +23,7 @@ const LINEAR_BYTES_A_STEP: u64 = 4;
 
 /// Steps that matching may take.
 ///
-/// A step is one instruction of the matcher, or some bytes looked at as one: 2-5 ns. It may be shared by
+/// A step is one instruction of the matcher, or some bytes looked at as one: 3 to 8 ns. It may be shared by
 /// several searches, so that all rules on one packet are bounded together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
@@ -31,7 +31,7 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// Steps for one search, if nothing else is asked for: a millisecond or so.
+    /// Steps for one search, if nothing else is asked for: one or two milliseconds at most.
     ///
     /// Suricata lets PCRE back-track 3,500 times (`pcre.match-limit`) from each place a match may begin,
     /// which on a large buffer is no bound at all; here all places share one budget.

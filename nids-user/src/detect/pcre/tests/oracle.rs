@@ -112,7 +112,7 @@ impl Oracle {
 /// Where the subject lies. PCRE2 counts back from its end, which must not wrap around: what is empty in
 /// Rust has no address that could be told.
 fn address(subject: &[u8]) -> *const u8 {
-    if subject.is_empty() { b"\0".as_ptr() } else { subject.as_ptr() }
+    if subject.is_empty() { [0].as_ptr() } else { subject.as_ptr() }
 }
 
 impl Drop for Oracle {
