@@ -3,6 +3,7 @@
 mod corpus;
 pub(crate) mod detect;
 mod engine;
+mod evasion;
 mod monitor_filter;
 mod output;
 mod output_follow;

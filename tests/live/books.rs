@@ -54,6 +54,7 @@ impl Inspection for Counting {
             received: 0,
             inspected: self.inspected,
             skipped: Vec::new(),
+            given_up: Vec::new(),
             alerts: self.mixed,
         }
     }

@@ -82,6 +82,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     rules.save();
     let counters = engine.counters();
     let flows = engine.flow_counters();
+    let given_up = given_up(&engine);
     // The last sender: the writer ends when it has written what is queued.
     drop(engine);
     let written = writer.finish();
@@ -100,6 +101,9 @@ pub fn run(args: Args) -> Result<(), Failure> {
         flows.active,
         flows.evicted_new + flows.evicted_established + flows.evicted_closed,
     ));
+    if !given_up.is_empty() {
+        say(format_args!("given up of what was inspected: {given_up}"));
+    }
     say(format_args!("alerts: {}", counters.alerts));
     if let Some(offset) = source.cut_at() {
         log::warn!("{} ends within a record, which begins at byte {offset}", args.file.display());
@@ -142,6 +146,12 @@ fn settings(args: &Args) -> Result<Settings, Failure> {
         None => {}
     }
     Ok(settings)
+}
+
+/// What rules did not see of the packets inspected, by reason.
+fn given_up(engine: &Engine) -> String {
+    let met = engine.given_up().into_iter().filter(|(_, count)| *count > 0);
+    met.map(|(reason, count)| format!("{reason} {count}")).collect::<Vec<_>>().join(", ")
 }
 
 /// What outputs lost, by reason. Nobody reading standard output any more (`| head`) is no loss.

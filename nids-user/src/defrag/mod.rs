@@ -130,6 +130,11 @@ impl Defrag {
         self.counters
     }
 
+    /// Bytes that datagrams in work take.
+    pub fn memory(&self) -> usize {
+        self.memory
+    }
+
     /// Datagrams in work.
     pub fn len(&self) -> usize {
         self.entries.len()

@@ -43,6 +43,20 @@ pub struct InspectorCounters {
     pub too_many: u64,
 }
 
+impl InspectorCounters {
+    /// Adds what another inspector counted.
+    pub fn add(&mut self, other: &Self) {
+        let Self { packets, candidates, matches, passed, given_up, suppressed, too_many } = other;
+        self.packets += packets;
+        self.candidates += candidates;
+        self.matches += matches;
+        self.passed += passed;
+        self.given_up += given_up;
+        self.suppressed += suppressed;
+        self.too_many += too_many;
+    }
+}
+
 /// A piece of a stream that is to be inspected.
 #[derive(Clone, Copy, Debug)]
 pub struct Piece<'a> {

@@ -332,6 +332,41 @@ impl Engine {
         self.defrag.counters()
     }
 
+    /// What happened to streams.
+    pub fn stream_counters(&self) -> stream::Counters {
+        *self.flows.table().stream_counters()
+    }
+
+    /// Bytes that fragments, and that sessions with their data, take now.
+    pub fn memory(&self) -> (usize, usize) {
+        (self.defrag.memory(), self.flows.table().stream_memory())
+    }
+
+    /// What was given up of the frames inspected, by reason. A name says what is counted: bytes of
+    /// streams, packets, fragments, datagrams, or tries to match a rule.
+    pub fn given_up(&self) -> [(&'static str, u64); 14] {
+        let stream = self.flows.table().stream_counters();
+        let flow = self.flows.table().counters();
+        let defrag = self.defrag.counters();
+        let inspector = self.flows.inspector_counters();
+        [
+            ("stream-depth-bytes", stream.uninspected_depth),
+            ("stream-memcap-bytes", stream.uninspected_memcap),
+            ("stream-segment-limit-bytes", stream.uninspected_limit),
+            ("stream-stopped-bytes", stream.uninspected_stopped),
+            ("stream-gap-bytes", stream.gap_bytes),
+            ("stream-session-memcap-packets", stream.session_memcap),
+            ("stream-untracked-packets", stream.untracked_data),
+            ("flow-memcap-packets", flow.no_room),
+            ("flow-evicted-established", flow.evicted_established),
+            ("fragments-refused", defrag.refused),
+            ("datagrams-evicted", defrag.evicted),
+            ("datagrams-timed-out", defrag.timed_out),
+            ("matches-given-up", inspector.given_up),
+            ("alerts-left-out", inspector.too_many),
+        ]
+    }
+
     /// Takes one frame through the pipeline, with the rules of this generation: the packet in it, the
     /// datagram that it makes whole, and what these carry in tunnels.
     #[inline]
@@ -499,6 +534,7 @@ impl Inspection for Engine {
                 .map(|reason| reason.as_str())
                 .zip(self.counters.skipped)
                 .collect(),
+            given_up: Self::given_up(self).into(),
             alerts: self.flows.raised(),
         }
     }

@@ -13,7 +13,7 @@ use crate::detect::alert::{Alert, RuleInfo};
 use crate::detect::flow_state::Budget;
 use crate::detect::memory::Shared;
 use crate::detect::subject::{StreamFacts, Subject};
-use crate::detect::{Found, Inspector, Piece, Ruleset};
+use crate::detect::{Found, Inspector, InspectorCounters, Piece, Ruleset};
 use crate::flow::{End, Flow, FlowDirection, FlowTable, FlowView};
 use crate::output::AlertSender;
 use crate::stream::{Chunk, Session};
@@ -40,6 +40,8 @@ pub(super) struct Flows {
     interfaces: Vec<Option<Arc<str>>>,
     alerts: AlertSender,
     raised: u64,
+    /// What inspectors counted whose rules are no longer in force.
+    retired: InspectorCounters,
     /// What rules keep of more than one flow.
     shared: Arc<Shared>,
     /// Bytes that rules may keep of flows.
@@ -65,6 +67,7 @@ impl Flows {
             interfaces,
             alerts,
             raised: 0,
+            retired: InspectorCounters::default(),
             shared,
             budget: Budget::new(STATE_MEMORY),
             inline,
@@ -77,11 +80,22 @@ impl Flows {
         let inspector = Inspector::new(&ruleset, Arc::clone(&self.shared));
         let [even, odd] = &mut self.slots;
         let slot = if generation & 1 == 0 { even } else { odd };
-        *slot = Some(Slot { ruleset, inspector });
+        if let Some(before) = slot.replace(Slot { ruleset, inspector }) {
+            self.retired.add(&before.inspector.counters());
+        }
     }
 
     pub(super) fn table(&self) -> &FlowTable {
         &self.table
+    }
+
+    /// What happened during inspection.
+    pub(super) fn inspector_counters(&self) -> InspectorCounters {
+        let mut sum = self.retired;
+        for slot in self.slots.iter().flatten() {
+            sum.add(&slot.inspector.counters());
+        }
+        sum
     }
 
     /// Alerts raised so far.

@@ -18,6 +18,8 @@ pub struct Counters {
     pub invalid_checksum: u64,
     /// Packets that their session's state does not allow.
     pub invalid: u64,
+    /// Packets with data that no session takes: they were inspected each for itself.
+    pub untracked_data: u64,
     /// Packets that acknowledge data nobody saw.
     pub ack_unseen_data: u64,
     /// Holes given up.

@@ -106,6 +106,9 @@ events! {
     UrgentData = "reassembly_urgent_data",
     /// Ours. A window scale above 14 (RFC 7323, 2.3): hosts differ in what they make of it.
     WindowScaleTooLarge = "window_scale_too_large",
+    /// Ours. Data that no session takes: its begin was not seen or is not complete, there was no room for
+    /// it, or it is closed. Rules see the packet, but not what several packets say together.
+    UntrackedData = "untracked_data",
 }
 
 // One bit each must do.

@@ -157,6 +157,15 @@ impl StreamContext {
             verdict.state = session.state;
             session.set(fact::INVALID_PACKET, verdict.invalid);
         }
+        if step == Step::Ignore
+            && segment.len > 0
+            && segment.is_plain()
+            && matches!(verdict.state, State::None | State::SynSent | State::Closed)
+        {
+            // After a forged RST or SYN, this is all there is to be seen of a connection that goes on.
+            verdict.events.raise(Event::UntrackedData);
+            self.counters.untracked_data += 1;
+        }
         verdict
     }
 

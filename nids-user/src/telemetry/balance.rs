@@ -35,6 +35,9 @@ pub struct AgentBooks {
     pub inspected: u64,
     /// Frames not inspected, by reason.
     pub skipped: Vec<(&'static str, u64)>,
+    /// What was given up of frames that were inspected, by reason: no part of the balance, but traffic
+    /// that rules did not see, or not in full.
+    pub given_up: Vec<(&'static str, u64)>,
     /// Alerts raised.
     pub alerts: u64,
 }
@@ -45,10 +48,14 @@ impl AgentBooks {
         self.received += other.received;
         self.inspected += other.inspected;
         self.alerts += other.alerts;
-        for (reason, count) in &other.skipped {
-            match self.skipped.iter_mut().find(|(known, _)| known == reason) {
-                Some((_, sum)) => *sum += count,
-                None => self.skipped.push((reason, *count)),
+        for (sums, counts) in
+            [(&mut self.skipped, &other.skipped), (&mut self.given_up, &other.given_up)]
+        {
+            for (reason, count) in counts {
+                match sums.iter_mut().find(|(known, _)| known == reason) {
+                    Some((_, sum)) => *sum += count,
+                    None => sums.push((reason, *count)),
+                }
             }
         }
     }
@@ -190,6 +197,13 @@ impl fmt::Display for Balance {
         for (reason, count) in self.agent.skipped.iter().filter(|(_, count)| *count > 0) {
             line(f, 4, reason, *count)?;
         }
+        let mut given_up = self.agent.given_up.iter().filter(|(_, count)| *count > 0).peekable();
+        if given_up.peek().is_some() {
+            writeln!(f, "  given up of what was inspected")?;
+        }
+        for (reason, count) in given_up {
+            line(f, 4, reason, *count)?;
+        }
         line(f, 2, "alerts", self.agent.alerts)?;
         line(f, 2, "alerts-overflow", self.outputs.overflow)?;
         for sink in &self.outputs.sinks {
@@ -245,6 +259,7 @@ mod tests {
             received: 20,
             inspected: 18,
             skipped: vec![("malformed-record", 2)],
+            given_up: vec![("stream-memcap-bytes", 4096), ("fragments-refused", 0)],
             alerts: 1,
         };
         Balance {
@@ -288,11 +303,25 @@ mod tests {
     }
 
     #[test]
+    fn what_was_given_up_shows_where_it_is_not_zero() {
+        let mut balance = books();
+        let text = balance.to_string();
+        assert!(
+            text.contains(&format!("\n    {:20} {:>14}\n", "stream-memcap-bytes", 4096)),
+            "{text}"
+        );
+        assert!(!text.contains("fragments-refused"), "{text}");
+        balance.agent.given_up.clear();
+        assert!(!balance.to_string().contains("given up"));
+    }
+
+    #[test]
     fn the_books_of_workers_add_up() {
         let mut sum = AgentBooks::default();
         sum.add(&books().agent);
         sum.add(&AgentBooks { skipped: vec![("too-short", 1)], ..books().agent });
         assert_eq!((sum.received, sum.inspected, sum.alerts), (40, 36, 2));
         assert_eq!(sum.skipped, [("malformed-record", 2), ("too-short", 1)]);
+        assert_eq!(sum.given_up, [("stream-memcap-bytes", 8192), ("fragments-refused", 0)]);
     }
 }

@@ -213,6 +213,9 @@ fn cases() -> Vec<Case> {
         up_with(UrgentLimit, |_| (), (0..257).map(|n| c("PA", C + 10 + n, S).data(b"!").urgent(1))),
         up(UrgentData, [c("PA", C, S).data(b"x").urgent(1)]),
         case(WindowScaleTooLarge, [c("S", CLIENT, 0).option(&[3, 3, 15])]),
+        case(UntrackedData, [c("PA", C, S).data(b"x")]),
+        case(UntrackedData, [c("S", CLIENT, 0), c("PA", C, S).data(b"x")]),
+        up(UntrackedData, [c("R", C, 0), c("PA", C, S).data(b"x")]),
     ]
 }
 
