@@ -542,7 +542,11 @@ fn suricata(folder: &Path, link: LinkType, cases: &[&Case]) -> Seen {
     for (sid, event) in (1000..).zip(Event::ALL) {
         let name = event.name();
         // Of Suricata 8, and of our own.
-        if name.starts_with("etag.") || name.starts_with("sll2") || name.ends_with("bad_checksum") {
+        if name.starts_with("etag.")
+            || name.starts_with("sll2")
+            || name.ends_with("bad_checksum")
+            || name.ends_with("frag_again")
+        {
             continue;
         }
         rules += &format!("alert pkthdr any any -> any any (decode-event:{name}; sid:{sid};)\n");

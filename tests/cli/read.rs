@@ -291,3 +291,20 @@ fn failures_have_their_codes() {
     assert_eq!(code(&lenient, "it takes a size"), Some(78));
     assert_eq!(code(&[], "<FILE>"), Some(2));
 }
+
+/// Data that was not seen as a stream shows in the summary, and only then.
+#[test]
+fn the_summary_says_what_was_given_up() {
+    let bench = Bench::new();
+    let (client, server) = (end("10.0.0.1", 4000), end("10.0.0.2", 80));
+    let mut session = Session::default();
+    session.exchange(client, server, b"GET / HTTP/1.0\r\n\r\n", b"no");
+    bench.write("whole.pcap", &session.pcap());
+    session.frames.drain(..3);
+    bench.write("late.pcap", &session.pcap());
+    let whole = bench.run(&["whole.pcap", "--rules", "test.rules"]);
+    assert!(!whole.err.contains("given up"), "{}", whole.err);
+    let late = bench.run(&["late.pcap", "--rules", "test.rules"]);
+    let line = "given up of what was inspected: stream-untracked-packets 2\n";
+    assert!(late.err.contains(line), "{}", late.err);
+}

@@ -164,6 +164,11 @@ events! {
     Ipv4FragmentIgnored = "ipv4.frag_ignored",
     /// See [`Event::Ipv4FragmentIgnored`].
     Ipv6FragmentIgnored = "ipv6.frag_ignored",
+    /// Not one of Suricata's: a fragment of a datagram that was made whole already, so a host may have made
+    /// another one of it.
+    Ipv4FragmentAgain = "ipv4.frag_again",
+    /// See [`Event::Ipv4FragmentAgain`].
+    Ipv6FragmentAgain = "ipv6.frag_again",
     Ipv6DuplicateRouting = "ipv6.exthdr_dupl_rh",
     Ipv6RoutingType0 = "ipv6.rh_type_0",
     Ipv6DuplicateHopByHop = "ipv6.exthdr_dupl_hh",

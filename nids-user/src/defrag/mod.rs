@@ -14,6 +14,7 @@ mod policy;
 mod tests;
 
 use std::collections::VecDeque;
+use std::hash::BuildHasher;
 use std::net::IpAddr;
 
 use hashbrown::HashMap;
@@ -62,6 +63,8 @@ pub struct Counters {
     pub overlaps: u64,
     /// Of these, with other bytes.
     pub ambiguous: u64,
+    /// Fragments of a datagram that had been made whole before.
+    pub again: u64,
 }
 
 /// What one fragment did.
@@ -74,11 +77,18 @@ pub struct Fragment {
     pub overlap: bool,
     /// The bytes it covered were other ones.
     pub differs: bool,
+    /// Its datagram was made whole already, maybe from other fragments than its host has: the classic way
+    /// is a forged one that the host never got.
+    pub again: bool,
     /// It reaches behind 65,535 bytes (`FRAG_PKT_TOO_LARGE`).
     pub too_large: bool,
     /// It was not kept.
     pub refused: bool,
 }
+
+/// Datagrams made whole that are remembered, by a hash of their key: a newer one takes the place of an
+/// older one. A host that counts through its ids has forgotten one here before it comes again.
+const REMEMBERED: usize = 4096;
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Key {
@@ -107,6 +117,8 @@ pub struct Defrag {
     memory: usize,
     next_number: u64,
     whole: Vec<u8>,
+    /// Hashes of datagrams made whole, and when; 0 is none.
+    made: Box<[(u64, Timestamp)]>,
     counters: Counters,
 }
 
@@ -121,6 +133,7 @@ impl Defrag {
             memory: 0,
             next_number: 0,
             whole: Vec::new(),
+            made: vec![(0, Timestamp(0)); REMEMBERED].into(),
             counters: Counters::default(),
         }
     }
@@ -156,6 +169,7 @@ impl Defrag {
             whole: None,
             overlap: false,
             differs: false,
+            again: false,
             too_large: part.offset as usize + packet.payload.len() + part.header_len > 65_535,
             refused: false,
         };
@@ -175,6 +189,8 @@ impl Defrag {
             vlan,
         };
         if !self.entries.contains_key(&key) {
+            done.again = self.was_made(&key, packet.frame.time);
+            self.counters.again += u64::from(done.again);
             self.insert(key, packet.frame.time);
         }
         let entry = self.entries.get_mut(&key)?;
@@ -197,6 +213,7 @@ impl Defrag {
             set_length(&mut self.whole, entry.header.len());
             self.counters.reassembled += 1;
             self.remove(&key);
+            self.remember(&key, packet.frame.time);
             done.whole = Some(std::mem::take(&mut self.whole));
         } else {
             self.make_room();
@@ -221,6 +238,26 @@ impl Defrag {
                 self.remove(&key);
             }
         }
+    }
+
+    /// The place where a datagram is remembered, and its hash.
+    fn place(&self, key: &Key) -> (usize, u64) {
+        let hash = self.entries.hasher().hash_one(key).max(1);
+        (hash as usize % REMEMBERED, hash)
+    }
+
+    fn remember(&mut self, key: &Key, now: Timestamp) {
+        let (place, hash) = self.place(key);
+        if let Some(slot) = self.made.get_mut(place) {
+            *slot = (hash, now);
+        }
+    }
+
+    /// Whether the datagram was made whole so lately that its host may still have fragments of it.
+    fn was_made(&self, key: &Key, now: Timestamp) -> bool {
+        let (place, hash) = self.place(key);
+        let made = self.made.get(place);
+        made.is_some_and(|(known, at)| *known == hash && now.since(*at) < self.limits.timeout)
     }
 
     fn holds(&self, key: &Key, number: u64) -> bool {

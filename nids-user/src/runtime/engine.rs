@@ -416,26 +416,23 @@ impl Engine {
             _ => return None,
         };
         let fragment = self.defrag.push(packet)?;
-        let (overlap, too_large, ignored) = match v6 {
-            false => (
+        let events = match v6 {
+            false => [
                 Event::Ipv4FragmentOverlap,
                 Event::Ipv4FragmentTooLarge,
                 Event::Ipv4FragmentIgnored,
-            ),
-            true => (
+                Event::Ipv4FragmentAgain,
+            ],
+            true => [
                 Event::Ipv6FragmentOverlap,
                 Event::Ipv6FragmentTooLarge,
                 Event::Ipv6FragmentIgnored,
-            ),
+                Event::Ipv6FragmentAgain,
+            ],
         };
-        for (happened, event) in [
-            (fragment.overlap, overlap),
-            (fragment.too_large, too_large),
-            (fragment.refused, ignored),
-        ] {
-            if happened {
-                packet.events.raise(event);
-            }
+        let happened = [fragment.overlap, fragment.too_large, fragment.refused, fragment.again];
+        for (event, _) in events.into_iter().zip(happened).filter(|(_, happened)| *happened) {
+            packet.events.raise(event);
         }
         fragment.whole
     }

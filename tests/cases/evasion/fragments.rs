@@ -285,7 +285,7 @@ fn fragments_of_ipv6() {
         .collect();
     says(&behind, "alert");
     // An atomic fragment (RFC 6946) is whole, whatever else has its id.
-    let atomic = ipv6(44, &fragment6(17, 7, &Part { at: 0, bytes: whole.clone(), more: false }));
+    let atomic = ipv6(44, &fragment6(17, 7, &Part { at: 0, bytes: whole, more: false }));
     let mut packets = send(&[&junk(middle)]);
     packets.push((2, atomic));
     says(&packets, "alert");

@@ -188,10 +188,6 @@ impl Talk {
     pub fn acked(&mut self, at: i64) {
         self.send(s(0, b"").flags(ACK).ack(at));
     }
-
-    pub fn wait(&mut self, seconds: u64) {
-        self.time += seconds * 1000;
-    }
 }
 
 /// One evasion: what it is called, what it sends, what is said offline and live.
