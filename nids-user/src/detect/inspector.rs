@@ -64,6 +64,9 @@ pub struct Piece<'a> {
     pub bytes: &'a [u8],
     /// How many those are: they were inspected before.
     pub seen: usize,
+    /// The last ones of those in which a rule has found its fast pattern and not all the rest. They are
+    /// scanned once more, so that the rule is tried on what came since.
+    pub again: usize,
     /// Where the message begins that the new bytes are of: contents with an absolute place count from
     /// there. Negative: it begins before `bytes`.
     pub base: i64,
@@ -168,14 +171,17 @@ impl Inspector {
         ruleset.groups.these(self.groups).any(|group| group.is_of_streams())
     }
 
-    /// Inspects a piece of the packet's stream. [`Inspector::begin`] was before.
-    pub fn stream(&mut self, ruleset: &Ruleset, subject: &Subject<'_>, piece: &Piece<'_>) {
+    /// Inspects a piece of the packet's stream. [`Inspector::begin`] was before. Returns whether a rule has
+    /// found its fast pattern in what was scanned, and waits for the rest.
+    pub fn stream(&mut self, ruleset: &Ruleset, subject: &Subject<'_>, piece: &Piece<'_>) -> bool {
+        let mut waits = false;
         self.candidates.clear();
         for group in ruleset.groups.these(self.groups) {
             for (scanned, prefilter) in &group.prefilters {
                 if *scanned == Scanned::Stream {
                     // A pattern may begin in what was scanned before.
-                    let back = piece.seen.min(prefilter.longest().saturating_sub(1));
+                    let back = prefilter.longest().saturating_sub(1).max(piece.again);
+                    let back = back.min(piece.seen);
                     let fresh = piece.bytes.get(piece.seen - back..).unwrap_or_default();
                     let mut input = Input::new(fresh, &mut self.folded);
                     prefilter.scan(&mut input, &mut self.hits, &mut self.candidates);
@@ -184,7 +190,7 @@ impl Inspector {
             self.candidates.extend_from_slice(&group.always_in_stream);
         }
         if self.candidates.is_empty() {
-            return;
+            return false;
         }
         self.candidates.sort_unstable();
         self.candidates.dedup();
@@ -198,10 +204,14 @@ impl Inspector {
             }
             match chain.matches(&mut input, &mut self.scratch) {
                 Verdict::Match => self.streamed.push(index),
-                Verdict::NoMatch => {}
+                Verdict::NoMatch => {
+                    let fast = signature.fast_pattern.as_ref();
+                    waits |= fast.is_some_and(|fast| chain.is_more_than(&fast.bytes));
+                }
                 Verdict::GivenUp => self.counters.given_up += 1,
             }
         }
+        waits
     }
 
     /// Tells `found` of each rule that matches the packet or the pieces of its stream, in the order of the

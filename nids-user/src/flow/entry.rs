@@ -99,6 +99,22 @@ impl Messages {
     }
 }
 
+/// By direction: the last bytes of the stream, up to those shown, in which a rule has found its fast
+/// pattern and waits for the rest of what it seeks.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Waiting([u16; 2]);
+
+impl Waiting {
+    /// How many bytes those are.
+    pub fn of(&mut self, direction: FlowDirection) -> &mut u16 {
+        let [to_server, to_client] = &mut self.0;
+        match direction {
+            FlowDirection::ToServer => to_server,
+            FlowDirection::ToClient => to_client,
+        }
+    }
+}
+
 /// One flow of the table.
 #[derive(Debug)]
 pub struct Flow {
@@ -120,6 +136,8 @@ pub struct Flow {
     pub session: Option<Box<Session>>,
     /// Where messages begin.
     pub messages: Messages,
+    /// Where rules wait for more of it.
+    pub waiting: Waiting,
     /// What it is made of.
     pub kind: Kind,
     /// A pass rule, or the end of what can be learned, spares it further inspection.
@@ -178,6 +196,7 @@ impl Flow {
             bytes: [0; 2],
             session: None,
             messages: Messages::default(),
+            waiting: Waiting::default(),
             kind: Kind::Other,
             passed: false,
             dropped: false,

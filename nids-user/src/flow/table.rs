@@ -11,7 +11,7 @@
 
 use foldhash::quality::FixedState;
 
-use super::entry::{End, Flow, Kind, Messages, Stage};
+use super::entry::{End, Flow, Kind, Messages, Stage, Waiting};
 use super::key::{Key, Oriented};
 use super::wheel::Wheel;
 use super::{FlowCounters, FlowDirection, FlowView, Limits, Timeouts};
@@ -260,6 +260,7 @@ impl FlowTable {
             bytes: [0; 2],
             session: None,
             messages: Messages::default(),
+            waiting: Waiting::default(),
             kind: Kind::of(packet),
             passed: false,
             dropped: false,

@@ -156,10 +156,11 @@ impl Flows {
                 flow.messages.speak(direction, before, tcp.ack);
             }
             let (messages, room) = (&flow.messages, &mut self.room);
+            let waiting = flow.waiting.of(direction);
             session.raw(streams, direction, packet.payload, &mut |chunk| {
                 if looks_at_stream {
                     let since = messages.since_start(direction, chunk.offset);
-                    show(&chunk, since, room, ruleset, inspector, &subject);
+                    show(&chunk, since, waiting, room, ruleset, inspector, &subject);
                 }
             });
         }
@@ -252,11 +253,12 @@ impl Flows {
                 };
                 let looks_at_stream = inspector.begin(ruleset, &subject);
                 let (messages, room) = (&flow.messages, &mut self.room);
+                let waiting = flow.waiting.of(direction);
                 let streams = self.table.streams();
                 session.finish(streams, direction, &mut |chunk| chunk.data.len(), &mut |chunk| {
                     if looks_at_stream && !chunk.data.is_empty() {
                         let since = messages.since_start(direction, chunk.offset);
-                        show(&chunk, since, room, ruleset, inspector, &subject);
+                        show(&chunk, since, waiting, room, ruleset, inspector, &subject);
                     }
                 });
                 let kept = Some((&mut flow.state, &mut self.budget));
@@ -272,10 +274,11 @@ fn progress(session: &Session) -> [crate::stream::Progress; 2] {
 }
 
 /// Shows a chunk to the rules, with what of its message lies before it: `since` bytes from the message's
-/// begin to the chunk's.
+/// begin to the chunk's. `waiting`: the last bytes shown in which a rule waits for more.
 fn show(
     chunk: &Chunk<'_>,
     since: u32,
+    waiting: &mut u16,
     room: &mut Vec<u8>,
     ruleset: &Ruleset,
     inspector: &mut Inspector,
@@ -286,8 +289,14 @@ fn show(
     let bytes = chunk.look_back(back, room);
     let before = bytes.len() - chunk.data.len();
     let base = before as i64 - i64::from(since);
-    let piece = Piece { bytes, seen: before + chunk.seen, base };
-    inspector.stream(ruleset, subject, &piece);
+    let seen = before + chunk.seen;
+    let again = usize::from(*waiting).min(seen);
+    let piece = Piece { bytes, seen, again, base };
+    *waiting = match inspector.stream(ruleset, subject, &piece) {
+        // The pattern may have begun before the chunk.
+        true => u16::try_from(bytes.len() - seen + again.max(ruleset.reach())).unwrap_or(u16::MAX),
+        false => 0,
+    };
 }
 
 /// Where alerts go.

@@ -36,6 +36,11 @@ enum From {
 }
 
 impl Content {
+    /// Bytes that it seeks.
+    pub fn len(&self) -> usize {
+        self.finder.needle().len()
+    }
+
     pub fn new(draft: &ContentDraft) -> Self {
         let mut bytes = draft.bytes.clone();
         if draft.nocase {

@@ -249,6 +249,17 @@ fn runs_of(drafts: &[&StepDraft], kinds: &[Kind]) -> Vec<usize> {
 }
 
 impl Chain {
+    /// Whether it seeks more than these bytes of one content: if so, they may be there and the rest not yet.
+    pub fn is_more_than(&self, fast_pattern: &[u8]) -> bool {
+        match &*self.runs {
+            [run] => match &**run {
+                [Step { kind: Kind::Content(content), .. }] => content.len() > fast_pattern.len(),
+                _ => true,
+            },
+            _ => true,
+        }
+    }
+
     /// Compiles steps in the order written; `None` where there are none.
     pub fn new(drafts: &[StepDraft]) -> Option<Self> {
         let absence = drafts.iter().find_map(|draft| match draft {
