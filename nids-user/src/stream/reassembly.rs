@@ -357,6 +357,26 @@ impl Reassembly {
         }
     }
 
+    /// Whether these very bytes are kept in their place.
+    pub(super) fn holds(&self, first: u32, mut bytes: &[u8]) -> bool {
+        let begin = u64::try_from(seq::distance(self.base_seq, first));
+        let (Some(buffer), Ok(begin)) = (&self.buffer, begin) else { return false };
+        let mut next = self.base + begin;
+        let end = next + bytes.len() as u64;
+        if bytes.is_empty() || buffer.run(next).is_none_or(|r| r.start > next || r.end < end) {
+            return false;
+        }
+        while !bytes.is_empty() {
+            let kept = buffer.read(next, end);
+            match bytes.strip_prefix(kept) {
+                Some(rest) if !kept.is_empty() => bytes = rest,
+                _ => return false,
+            }
+            next += kept.len() as u64;
+        }
+        true
+    }
+
     /// Notes an overlap, and whether the copies differ.
     fn note_overlap(buffer: &Buffer, at: u64, bytes: &[u8], means: &mut Means) {
         let end = at + bytes.len() as u64;

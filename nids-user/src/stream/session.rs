@@ -282,6 +282,10 @@ impl Session {
             };
             self.halves(s).0.data.compare(s.seq, payload, &mut means);
         }
+        if step != Step::Accept && self.halves(s).0.data.holds(s.seq, payload) {
+            // The same bytes once more: rules see them where they belong, and not in this packet too.
+            verdict.in_stream = true;
+        }
         if step == Step::Accept {
             self.reassemble(cx, s, payload, s.seq, verdict);
         }

@@ -122,10 +122,9 @@ impl Session {
         }
         self.previous_state = self.state;
         self.state = state;
+        // It stays so: the last of the data may be inspected when both sides have closed.
         if state.is_established() {
             self.set(fact::FLOW_ESTABLISHED, true);
-        } else if matches!(state, State::LastAck | State::TimeWait | State::Closed) {
-            self.set(fact::FLOW_ESTABLISHED, false);
         }
     }
 
