@@ -9,8 +9,9 @@ use proptest::prelude::*;
 use super::packet::{ACK, FIN, Part, Segment, c, cut, fragment4, payload4, s, udp};
 use super::{Bench, RUNS, Run, Talk, rules, settings};
 
-/// Rules that see bytes and not packets. What is negated lies before what is sought, so that it is known
-/// when the rule is tried.
+/// Rules that see bytes and not packets: `M` stands at the begin of each message and nowhere else, as contents
+/// with a place are sought in each packet as well as in the stream (as in Suricata). What is negated lies
+/// before what is sought, so that it is known when the rule is tried.
 static RULES: LazyLock<Arc<Ruleset>> = LazyLock::new(|| {
     rules(
         r#"
@@ -18,15 +19,15 @@ static RULES: LazyLock<Arc<Ruleset>> = LazyLock::new(|| {
         alert tcp any any -> any any (content:"ABCA"; nocase; sid:2;)
         alert tcp any any -> any any (content:"ab"; content:"ca"; distance:0; sid:3;)
         alert tcp any any -> any any (content:"ab"; content:"cc"; distance:3; within:20; content:"bb"; distance:0; sid:4;)
-        alert tcp any any -> any any (content:"a"; depth:1; sid:5;)
-        alert tcp any any -> any any (content:"bca"; offset:2; depth:6; sid:6;)
-        alert tcp any any -> any any (content:!"b"; depth:2; content:"cab"; offset:2; sid:7;)
+        alert tcp any any -> any any (content:"Ma"; depth:2; sid:5;)
+        alert tcp any any -> any any (content:"M"; depth:1; content:"bca"; distance:1; within:6; sid:6;)
+        alert tcp any any -> any any (content:"M"; depth:1; content:!"b"; within:1; content:"cab"; distance:1; sid:7;)
         alert tcp any any -> any any (content:"cc"; content:"aaa"; sid:8;)
         alert tcp any any -> any any (flow:to_server,established; content:"bbb"; sid:9;)
         alert tcp any any -> any any (flow:to_client; content:"aa"; content:"bb"; within:10; sid:10;)
         alert tcp any any -> any any (content:"c"; content:"ba"; offset:200; sid:11;)
         alert udp any any -> any any (content:"abcab"; sid:12;)
-        alert udp any any -> any any (content:"c"; depth:1; dsize:>20; sid:13;)
+        alert udp any any -> any any (content:"Mc"; depth:2; dsize:>20; sid:13;)
         alert udp any any -> any any (content:"bb"; content:"cc"; distance:0; sid:14;)
         "#,
     )
@@ -60,12 +61,9 @@ fn message() -> impl Strategy<Value = Message> {
         prop::collection::vec(index(), 0..4),
         prop::collection::vec(any::<bool>(), 20),
     )
-        .prop_map(|(bytes, cuts, order, again, acked)| Message {
-            bytes,
-            cuts,
-            order,
-            again,
-            acked,
+        .prop_map(|(mut bytes, cuts, order, again, acked)| {
+            bytes.insert(0, b'M');
+            Message { bytes, cuts, order, again, acked }
         })
 }
 
