@@ -35,8 +35,8 @@ mod tunnel_tests;
 pub use event::{Event, Events};
 pub use ipv6::IPV6_ONLY_BY_AGENT;
 pub use packet::{
-    Arp, Embedded, Esp, Icmp, Ip, Ipv4, Ipv6, Ipv6Fragment, Packet, Sctp, Tcp, Transport, Udp,
-    VlanTags,
+    Arp, Embedded, Esp, Icmp, Ip, Ipv4, Ipv6, Ipv6Fragment, Origin, Packet, Sctp, Tcp, Transport,
+    Udp, VlanTags,
 };
 pub use tunnel::Tunnels;
 

@@ -61,13 +61,54 @@ pub struct Packet<'a> {
     pub length: u32,
     /// Tunnels around it.
     pub depth: u8,
-    /// It was put together from fragments.
-    pub reassembled: bool,
+    /// Where it came from.
+    pub origin: Origin,
     /// Headers so far, those around it included; see [`super::MAX_LAYERS`].
     pub layers: u8,
     /// Its payload is a packet of its own, found by [`super::Tunnels::inner`]. Rules see the payload
     /// there and not here.
     pub carrier: bool,
+}
+
+/// Where a packet came from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Origin {
+    /// It is the frame itself.
+    #[default]
+    Wire,
+    /// GRE, and what lies in it.
+    Gre,
+    /// Right behind an IPv4 header.
+    Ipv4,
+    /// Right behind an IPv6 header.
+    Ipv6,
+    /// Teredo.
+    Teredo,
+    /// Geneve.
+    Geneve,
+    /// VXLAN.
+    Vxlan,
+    /// It was put together from fragments.
+    Defrag,
+    /// Nobody sent it: it stands for the end of a flow.
+    FlowEnd,
+}
+
+impl Origin {
+    /// EVE's `pkt_src`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Wire => "wire/pcap",
+            Self::Gre => "gre tunnel",
+            Self::Ipv4 => "ipv4 tunnel",
+            Self::Ipv6 => "ipv6 tunnel",
+            Self::Teredo => "teredo tunnel",
+            Self::Geneve => "geneve encapsulation",
+            Self::Vxlan => "vxlan encapsulation",
+            Self::Defrag => "defrag",
+            Self::FlowEnd => "stream (flow timeout)",
+        }
+    }
 }
 
 /// Network layer of a packet.
@@ -330,7 +371,7 @@ impl<'a> Packet<'a> {
             events: Events::default(),
             length: frame.wire_len,
             depth: 0,
-            reassembled: false,
+            origin: Origin::Wire,
             layers: 1,
             carrier: false,
         }
@@ -362,6 +403,14 @@ impl<'a> Packet<'a> {
     pub fn tcp(&self) -> Option<&Tcp<'a>> {
         match &self.transport {
             Transport::Tcp(tcp) => Some(tcp),
+            _ => None,
+        }
+    }
+    /// The ICMP or ICMPv6 header.
+    #[inline]
+    pub fn icmp(&self) -> Option<&Icmp<'a>> {
+        match &self.transport {
+            Transport::Icmpv4(icmp) | Transport::Icmpv6(icmp) => Some(icmp),
             _ => None,
         }
     }
@@ -444,6 +493,7 @@ pub fn of_flow_end(ends: &Ends, direction: FlowDirection, time: Timestamp) -> Pa
         packet.vlan.push(tag);
     }
     packet.depth = ends.depth;
+    packet.origin = Origin::FlowEnd;
     packet.ip = match (from, to) {
         (IpAddr::V4(source), IpAddr::V4(destination)) => Some(Ip::V4(Ipv4 {
             header: &[],

@@ -11,7 +11,7 @@
 
 use super::event::{Event, Events};
 use super::link::{ARP, ERSPAN_II, IPV4, IPV6, Next, Shim, TRANSPARENT_BRIDGE};
-use super::packet::{Ip, Packet, Transport};
+use super::packet::{Ip, Origin, Packet, Transport};
 use super::{gre, ipv6};
 
 /// IP protocol number of IPv4 in IP (RFC 2003).
@@ -141,15 +141,15 @@ impl Tunnels {
             return Some(inner);
         }
         let data = outer.payload;
-        let mut next = None;
+        let mut found = None;
         if self.geneve.takes(from, to) {
-            next = geneve(&mut outer.events, data);
+            found = geneve(&mut outer.events, data).map(|next| (next, Origin::Geneve));
         }
-        if next.is_none() && self.vxlan.takes(from, to) {
-            next = vxlan(data);
+        if found.is_none() && self.vxlan.takes(from, to) {
+            found = vxlan(data).map(|next| (next, Origin::Vxlan));
         }
-        let next = next?;
-        unwrap(outer, next)
+        let (next, origin) = found?;
+        unwrap(outer, next, origin)
     }
 }
 
@@ -161,28 +161,29 @@ fn over_ip<'a>(outer: &mut Packet<'a>) -> Option<Packet<'a>> {
         Some(Ip::V6(ip)) => (true, ip.protocol),
         None => return None,
     };
-    let next = match protocol {
+    let by_ip = if v6 { Origin::Ipv6 } else { Origin::Ipv4 };
+    let (next, origin) = match protocol {
         IPV4_IN_IP if v6 => {
             use Event::{Ipv4InIpv6TooSmall, Ipv4InIpv6WrongVersion};
             in_ipv6(outer, data, 4, 20, [Ipv4InIpv6TooSmall, Ipv4InIpv6WrongVersion])?;
-            Next::Ipv4(data)
+            (Next::Ipv4(data), by_ip)
         }
         IPV6_IN_IP if v6 => {
             use Event::{Ipv6InIpv6TooSmall, Ipv6InIpv6WrongVersion};
             in_ipv6(outer, data, 6, ipv6::HEADER, [Ipv6InIpv6TooSmall, Ipv6InIpv6WrongVersion])?;
-            Next::Ipv6(data)
+            (Next::Ipv6(data), by_ip)
         }
-        IPV4_IN_IP => Next::Ipv4(data),
-        IPV6_IN_IP => Next::Ipv6(data),
+        IPV4_IN_IP => (Next::Ipv4(data), by_ip),
+        IPV6_IN_IP => (Next::Ipv6(data), by_ip),
         GRE => {
             if !outer.enter() {
                 return None;
             }
-            gre::next(&mut outer.events, data)?
+            (gre::next(&mut outer.events, data)?, Origin::Gre)
         }
         _ => return None,
     };
-    unwrap(outer, next)
+    unwrap(outer, next, origin)
 }
 
 /// Only IPv6 has events of its own for what does not fit inside.
@@ -204,20 +205,21 @@ fn in_ipv6(
 
 /// Decodes what is inside.
 #[cold]
-fn unwrap<'a>(outer: &mut Packet<'a>, next: Next<'a>) -> Option<Packet<'a>> {
+fn unwrap<'a>(outer: &mut Packet<'a>, next: Next<'a>, origin: Origin) -> Option<Packet<'a>> {
     if !outer.enter() {
         return None;
     }
-    let inner = open(outer, next);
+    let inner = open(outer, next, origin);
     outer.carrier = inner.ip.is_some();
     Some(inner)
 }
 
-fn open<'a>(outer: &Packet<'a>, next: Next<'a>) -> Packet<'a> {
+fn open<'a>(outer: &Packet<'a>, next: Next<'a>, origin: Origin) -> Packet<'a> {
     let mut inner = Packet::new(&outer.frame, next.data());
     inner.length = inner.payload.len() as u32;
     inner.depth = outer.depth.saturating_add(1);
     inner.layers = outer.layers;
+    inner.origin = origin;
     super::layers(&mut inner, next);
     inner
 }
@@ -271,7 +273,7 @@ fn teredo<'a>(outer: &mut Packet<'a>) -> Option<Packet<'a>> {
     if first >> 4 != 6 || data.len() != length || !outer.enter() {
         return None;
     }
-    let inner = open(outer, Next::Ipv6(data));
+    let inner = open(outer, Next::Ipv6(data), Origin::Teredo);
     if inner.events.contains(Event::TooManyLayers) {
         outer.events.raise(Event::TooManyLayers);
         return None;

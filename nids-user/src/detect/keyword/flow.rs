@@ -2,6 +2,7 @@
 
 use super::value::{Fault, Use};
 use super::{Draft, Keyword};
+use crate::decode::Origin;
 use crate::detect::subject::Subject;
 use crate::flow::FlowDirection;
 use crate::rule::diagnostic::ReasonKind;
@@ -29,7 +30,10 @@ impl FlowTest {
     /// Whether the flow is as asked for.
     #[inline]
     pub fn matches(&self, subject: &Subject<'_>) -> bool {
-        if self.reassembled.is_some_and(|wanted| wanted != subject.packet.reassembled) {
+        if self
+            .reassembled
+            .is_some_and(|wanted| wanted != (subject.packet.origin == Origin::Defrag))
+        {
             return false;
         }
         match subject.flow {
