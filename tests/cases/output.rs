@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use nids::capture::{Direction, Timestamp};
 use nids::cli::exit::Code;
+use nids::decode::Origin;
 use nids::detect::alert::{Alert, RuleInfo, Target};
 use nids::flow::{FlowDirection, FlowView};
 use nids::output::{LossReason, OutputConfig, OutputCounters, Policy, SinkKind, start};
@@ -49,6 +50,9 @@ pub(crate) fn alert(rule: RuleInfo) -> Alert {
         ip_proto: 6,
         icmp: None,
         flow: None,
+        origin: Origin::Wire,
+        outer: None,
+        blocked: false,
     }
 }
 

@@ -11,7 +11,7 @@ use super::rules::RuleArgs;
 use super::{interrupt, say};
 use crate::capture::pcap::{PcapError, PcapSource};
 use crate::config::{ChecksumChecks, Settings};
-use crate::output::{self, LossReason, OutputConfig, OutputCounters, Policy, SinkKind};
+use crate::output::{self, EveType, LossReason, OutputConfig, OutputCounters, Policy, SinkKind};
 use crate::runtime::engine::{Engine, EngineConfig, SkipReason};
 use crate::runtime::rules::RuleSource;
 use crate::telemetry::log::{self as messages, LogLevel};
@@ -31,6 +31,16 @@ pub struct Args {
     /// Write alerts as EVE JSON to this file.
     #[arg(long, value_name = "FILE")]
     eve: Option<PathBuf>,
+    /// What to write there: alerts, flows that ended (as one record, or as one for each direction), and
+    /// what is odd about packets.
+    #[arg(
+        long,
+        value_name = "TYPES",
+        value_delimiter = ',',
+        default_value = "alert",
+        requires = "eve"
+    )]
+    eve_types: Vec<EveType>,
     /// Write alerts in Snort's fast format to this file.
     #[arg(long, value_name = "FILE")]
     fast: Option<PathBuf>,
@@ -67,6 +77,8 @@ pub fn run(args: Args) -> Result<(), Failure> {
         console: args.console || (args.eve.is_none() && args.fast.is_none()),
         fast: args.fast.clone(),
         eve: args.eve.clone(),
+        eve_types: args.eve_types.iter().copied().collect(),
+        community_id: settings.community_id(),
         ..OutputConfig::default()
     };
     let (alerts, writer) = output::start(outputs, Policy::Block)?;

@@ -15,7 +15,7 @@ use crate::capture::interface;
 use crate::capture::xdp::{self, Capture, DirectionChoice, ModeChoice};
 use crate::config::Settings;
 use crate::detect::memory::Shared;
-use crate::output::{self, OutputConfig, Policy};
+use crate::output::{self, EveType, OutputConfig, Policy};
 use crate::runtime::control::Control;
 use crate::runtime::engine::{Engine, EngineConfig};
 use crate::runtime::privilege::{self, Identity};
@@ -39,6 +39,16 @@ pub struct Args {
     /// Write alerts as EVE JSON to this file.
     #[arg(long, value_name = "FILE")]
     eve: Option<PathBuf>,
+    /// What to write there: alerts, flows that ended (as one record, or as one for each direction), and
+    /// what is odd about packets.
+    #[arg(
+        long,
+        value_name = "TYPES",
+        value_delimiter = ',',
+        default_value = "alert",
+        requires = "eve"
+    )]
+    eve_types: Vec<EveType>,
     /// Write alerts in Snort's fast format to this file.
     #[arg(long, value_name = "FILE")]
     fast: Option<PathBuf>,
@@ -133,6 +143,8 @@ pub fn run(args: Args) -> Result<(), Failure> {
         console: !args.quiet,
         fast: args.fast.clone(),
         eve: args.eve.clone(),
+        eve_types: args.eve_types.iter().copied().collect(),
+        community_id: settings.community_id(),
         ..OutputConfig::default()
     };
     let (alerts, writer) = output::start(outputs, Policy::Count)?;

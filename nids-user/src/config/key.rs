@@ -222,6 +222,26 @@ const KEYS: &[(&str, Effect)] = &[
             },
         },
     ),
+    (
+        "community-id",
+        Apply {
+            expected: YES_OR_NO,
+            put: |settings, text| {
+                settings.community_id = value::boolean(text)?;
+                Some(())
+            },
+        },
+    ),
+    (
+        "community-id-seed",
+        Apply {
+            expected: "a number up to 65535",
+            put: |settings, text| {
+                settings.community_id_seed = value::number(text)?;
+                Some(())
+            },
+        },
+    ),
     ("stream.midstream", stream!(midstream, YES_OR_NO, value::boolean)),
     ("stream.midstream-policy", Missing { in_force: &["ignore"], reason: NO_IPS }),
     ("stream.async-oneside", stream!(async_oneside, YES_OR_NO, value::boolean)),

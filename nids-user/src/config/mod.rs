@@ -54,6 +54,10 @@ pub struct Settings {
     pub pcap_checksums: ChecksumChecks,
     /// `stream.checksum-validation`.
     pub stream_checksums: bool,
+    /// `community-id`: EVE records have one.
+    pub community_id: bool,
+    /// `community-id-seed`.
+    pub community_id_seed: u16,
 }
 
 impl Default for Settings {
@@ -73,6 +77,8 @@ impl Default for Settings {
             action_order: ActionOrder::default(),
             pcap_checksums: ChecksumChecks::Auto,
             stream_checksums: true,
+            community_id: false,
+            community_id_seed: 0,
         }
     }
 }
@@ -156,6 +162,11 @@ impl fmt::Display for SettingError {
 impl std::error::Error for SettingError {}
 
 impl Settings {
+    /// Seed of the Community ID, where EVE records have one.
+    pub fn community_id(&self) -> Option<u16> {
+        self.community_id.then_some(self.community_id_seed)
+    }
+
     /// Takes one `key=value`. Blanks around both are left out.
     pub fn set(&mut self, text: &str) -> Result<(), SettingError> {
         let syntax = || SettingError::Syntax(text.to_owned());

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::capture::{Direction, Timestamp};
+use crate::decode::Origin;
 use crate::flow::FlowView;
 use crate::rule::ast::Action;
 
@@ -72,4 +73,27 @@ pub struct Alert {
     pub icmp: Option<(u8, u8)>,
     /// The flow, where the packet has one.
     pub flow: Option<FlowView>,
+    /// Where the packet came from.
+    pub origin: Origin,
+    /// The packet of the frame, where this is another one that was found in it.
+    pub outer: Option<Box<Outer>>,
+    /// The rule's action was carried out on the packet.
+    pub blocked: bool,
+}
+
+/// The packet of the frame, around the one at hand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outer {
+    /// Source.
+    pub source: IpAddr,
+    /// Source port, 0 where the transport has none.
+    pub source_port: u16,
+    /// Destination.
+    pub destination: IpAddr,
+    /// Destination port, 0 where the transport has none.
+    pub destination_port: u16,
+    /// IP protocol number.
+    pub ip_proto: u8,
+    /// Tunnels around the packet at hand.
+    pub depth: u8,
 }

@@ -115,6 +115,31 @@ impl Waiting {
     }
 }
 
+/// The smallest and the largest time to live (or hop limit) of some packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TtlRange {
+    /// The smallest.
+    pub min: u8,
+    /// The largest.
+    pub max: u8,
+}
+
+impl Default for TtlRange {
+    /// Of no packet.
+    fn default() -> Self {
+        Self { min: u8::MAX, max: 0 }
+    }
+}
+
+impl TtlRange {
+    /// One more packet.
+    #[inline]
+    pub fn widen(&mut self, ttl: u8) {
+        self.min = self.min.min(ttl);
+        self.max = self.max.max(ttl);
+    }
+}
+
 /// One flow of the table.
 #[derive(Debug)]
 pub struct Flow {
@@ -132,6 +157,12 @@ pub struct Flow {
     pub packets: [u64; 2],
     /// Bytes of the frames to the server, to the client.
     pub bytes: [u64; 2],
+    /// Times to live seen to the server, to the client.
+    pub ttl: [TtlRange; 2],
+    /// Code of the first ICMP message to the server, to the client.
+    pub icmp_code: [u8; 2],
+    /// Capture port of the first packet.
+    pub port: u16,
     /// The TCP session.
     pub session: Option<Box<Session>>,
     /// Where messages begin.
@@ -194,6 +225,9 @@ impl Flow {
             id: 0,
             packets: [0; 2],
             bytes: [0; 2],
+            ttl: [TtlRange::default(); 2],
+            icmp_code: [0; 2],
+            port: 0,
             session: None,
             messages: Messages::default(),
             waiting: Waiting::default(),

@@ -6,13 +6,15 @@
 
 mod entry;
 mod key;
+mod record;
 mod table;
 #[cfg(test)]
 mod tests;
 mod wheel;
 
-pub use entry::{End, Flow, Kind, Messages, Stage};
+pub use entry::{End, Flow, Kind, Messages, Stage, TtlRange};
 pub use key::Ends;
+pub use record::{Bypassed, FlowRecord, TcpRecord};
 pub use table::{FlowTable, Tracked};
 
 use std::time::Duration;

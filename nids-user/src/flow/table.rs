@@ -11,7 +11,7 @@
 
 use foldhash::quality::FixedState;
 
-use super::entry::{End, Flow, Kind, Messages, Stage, Waiting};
+use super::entry::{End, Flow, Kind, Messages, Stage, TtlRange, Waiting};
 use super::key::{Key, Oriented};
 use super::wheel::Wheel;
 use super::{FlowCounters, FlowDirection, FlowView, Limits, Timeouts};
@@ -103,6 +103,11 @@ impl FlowTable {
         self.streams.counters()
     }
 
+    /// Its clock: the time of the newest packet, or a later one that [`FlowTable::expire`] was told.
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
     /// Bytes that sessions and their data take.
     pub fn stream_memory(&self) -> usize {
         self.streams.session_memory() + self.streams.reassembly_memory()
@@ -159,14 +164,25 @@ impl FlowTable {
             flow.client_second = !flow.client_second;
             flow.packets.reverse();
             flow.bytes.reverse();
+            flow.ttl.reverse();
             direction = direction.reversed();
         }
-        let ([to_server, to_client], [bytes_to_server, bytes_to_client]) =
-            (&mut flow.packets, &mut flow.bytes);
-        let (packets, bytes) = match direction {
-            FlowDirection::ToServer => (to_server, bytes_to_server),
-            FlowDirection::ToClient => (to_client, bytes_to_client),
+        let [to_server, to_client] = &mut flow.packets;
+        let [bytes_to_server, bytes_to_client] = &mut flow.bytes;
+        let [ttl_to_server, ttl_to_client] = &mut flow.ttl;
+        let [code_to_server, code_to_client] = &mut flow.icmp_code;
+        let (packets, bytes, ttl, code) = match direction {
+            FlowDirection::ToServer => (to_server, bytes_to_server, ttl_to_server, code_to_server),
+            FlowDirection::ToClient => (to_client, bytes_to_client, ttl_to_client, code_to_client),
         };
+        if *packets == 0
+            && let Some(icmp) = packet.icmp()
+        {
+            *code = icmp.code;
+        }
+        if let Some(ip) = &packet.ip {
+            ttl.widen(ip.ttl());
+        }
         *packets += 1;
         *bytes += u64::from(packet.length);
         let established = match flow.kind {
@@ -258,6 +274,9 @@ impl FlowTable {
             id: self.ids.next(),
             packets: [0; 2],
             bytes: [0; 2],
+            ttl: [TtlRange::default(); 2],
+            icmp_code: [0; 2],
+            port: packet.frame.port,
             session: None,
             messages: Messages::default(),
             waiting: Waiting::default(),

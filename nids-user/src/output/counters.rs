@@ -1,4 +1,4 @@
-//! What became of the alerts: written or lost, by output and reason.
+//! What became of the records: written or lost, by output and reason.
 
 use std::fmt;
 use std::io;
@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::SinkKind;
 
-/// Why an output lost an alert.
+/// Why an output lost a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(usize)]
 pub enum LossReason {
@@ -62,36 +62,41 @@ impl fmt::Display for LossReason {
     }
 }
 
-/// The outputs' side of the balance: alerts sent = `overflow` + `taken`, and for each output
-/// `taken` = written + lost once the writer has finished.
+/// The outputs' side of the balance: alerts sent = `overflow` + `taken`, other records sent =
+/// `other_overflow` + `other_taken`. Once the writer has finished, written + lost = `taken` for the console
+/// and the fast file; for EVE the records of all its types.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OutputCounters {
     /// Alerts that found the queue full and reached no output.
     pub overflow: u64,
     /// Alerts taken from the queue.
     pub taken: u64,
+    /// Other records that found the queue full.
+    pub other_overflow: u64,
+    /// Other records taken from the queue.
+    pub other_taken: u64,
     /// By output, in the order of their start.
     pub sinks: Vec<SinkCounters>,
 }
 
-/// What became of the alerts at one output.
+/// What became of the records at one output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SinkCounters {
     /// Which output.
     pub kind: SinkKind,
     /// Its path; `None` for the console.
     pub path: Option<PathBuf>,
-    /// Alerts whose whole line the kernel took.
+    /// Records whose whole line the kernel took.
     pub written: u64,
-    /// Alerts lost, by reason; only reasons that occurred.
+    /// Records lost, by reason; only reasons that occurred.
     pub lost: Vec<(LossReason, u64)>,
 }
 
 impl OutputCounters {
-    /// Alerts that at least one output does not have.
+    /// Records that at least one output does not have.
     pub fn lost(&self) -> u64 {
         let worst = self.sinks.iter().map(|s| s.lost.iter().map(|(_, n)| n).sum()).max();
-        self.overflow + worst.unwrap_or(0)
+        self.overflow + self.other_overflow + worst.unwrap_or(0)
     }
 }
 
@@ -103,11 +108,11 @@ pub(super) struct SinkTally {
 }
 
 impl SinkTally {
-    pub(super) fn wrote(&self, alerts: u64) {
-        self.written.fetch_add(alerts, Ordering::Relaxed);
+    pub(super) fn wrote(&self, records: u64) {
+        self.written.fetch_add(records, Ordering::Relaxed);
     }
-    pub(super) fn lose(&self, reason: LossReason, alerts: u64) {
-        self.lost[reason as usize].fetch_add(alerts, Ordering::Relaxed);
+    pub(super) fn lose(&self, reason: LossReason, records: u64) {
+        self.lost[reason as usize].fetch_add(records, Ordering::Relaxed);
     }
     pub(super) fn written(&self) -> u64 {
         self.written.load(Ordering::Relaxed)
@@ -120,6 +125,6 @@ impl SinkTally {
     }
     pub(super) fn by_reason(&self) -> Vec<(LossReason, u64)> {
         let all = LossReason::ALL.iter().map(|reason| (*reason, self.lost_for(*reason)));
-        all.filter(|(_, alerts)| *alerts > 0).collect()
+        all.filter(|(_, records)| *records > 0).collect()
     }
 }

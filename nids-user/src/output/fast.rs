@@ -21,6 +21,7 @@ impl Fast {
         self.calendar.write(out, alert.time);
         // A sensor that only listens "would drop".
         let mark = match rule.action {
+            _ if alert.blocked => "[Drop] ",
             Action::Alert | Action::Log | Action::Pass => "",
             Action::Drop
             | Action::RejectSource

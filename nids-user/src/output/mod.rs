@@ -1,10 +1,11 @@
-//! Alerts on their way out: a bounded queue, one writer thread, and the sinks behind it.
+//! Alerts and other records on their way out: a bounded queue, one writer thread, and the sinks behind it.
 //!
-//! A sink that fails is counted and tried again; it never stops the others or the workers. Formats:
+//! The console and the fast file take alerts; EVE takes the types of records that it is set to. A sink that fails is counted and tried again; it never stops the others or the workers. Formats:
 //! a line for people (`console`), Snort's fast line (`fast`), EVE JSON (`eve`). Files are opened for
 //! appending, created with mode 0640, and symbolic links are followed: who may write into the log
 //! folder decides where logs go. All times are UTC.
 
+mod community_id;
 mod console;
 mod counters;
 mod eve;
@@ -12,6 +13,7 @@ mod fast;
 pub mod field;
 pub mod follow;
 mod logged;
+mod record;
 mod sink;
 mod target;
 mod writer;
@@ -21,9 +23,10 @@ use std::path::PathBuf;
 
 pub use console::colour_wanted;
 pub use counters::{LossReason, OutputCounters, SinkCounters};
-pub use writer::{AlertSender, Writer, start};
+pub use record::{Anomaly, Oddity, Record};
+pub use writer::{RecordSender, Writer, start};
 
-/// Where alerts go. Each output may be on at once.
+/// Where alerts and other records go. Each output may be on at once.
 #[derive(Clone, Debug)]
 pub struct OutputConfig {
     /// One readable line an alert on standard output, in colour where that is a terminal (unless
@@ -33,17 +36,80 @@ pub struct OutputConfig {
     pub fast: Option<PathBuf>,
     /// EVE JSON, appended to this file.
     pub eve: Option<PathBuf>,
-    /// Alerts that may wait for the writer, at least 1.
+    /// Types of records in the EVE file.
+    pub eve_types: EveTypes,
+    /// Seed of the Community ID in EVE records; `None`: they have no Community ID.
+    pub community_id: Option<u16>,
+    /// Records that may wait for the writer, at least 1.
     pub queue: usize,
 }
 
 impl Default for OutputConfig {
     fn default() -> Self {
-        Self { console: false, fast: None, eve: None, queue: 16_384 }
+        Self {
+            console: false,
+            fast: None,
+            eve: None,
+            eve_types: EveTypes::default(),
+            community_id: None,
+            queue: 16_384,
+        }
     }
 }
 
-/// What to do when alerts come faster than they can be written.
+impl OutputConfig {
+    /// The file of this output; `None`: it is off, or standard output.
+    fn path(&self, kind: SinkKind) -> Option<&PathBuf> {
+        match kind {
+            SinkKind::Console => None,
+            SinkKind::Fast => self.fast.as_ref(),
+            SinkKind::Eve => self.eve.as_ref(),
+        }
+    }
+}
+
+/// A type of EVE record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum EveType {
+    /// A rule matched.
+    Alert,
+    /// A flow ended.
+    Flow,
+    /// A flow ended: one record for each direction.
+    Netflow,
+    /// A packet is malformed, or does not fit its TCP session.
+    Anomaly,
+}
+
+/// A set of types of EVE records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EveTypes(u8);
+
+impl Default for EveTypes {
+    /// Alerts only.
+    fn default() -> Self {
+        Self::from_iter([EveType::Alert])
+    }
+}
+
+impl FromIterator<EveType> for EveTypes {
+    fn from_iter<I: IntoIterator<Item = EveType>>(types: I) -> Self {
+        Self(types.into_iter().fold(0, |set, one| set | 1 << one as u8))
+    }
+}
+
+impl EveTypes {
+    /// No type.
+    pub const NONE: Self = Self(0);
+
+    /// Whether this type is in the set.
+    #[inline]
+    pub const fn has(self, one: EveType) -> bool {
+        self.0 & 1 << one as u8 != 0
+    }
+}
+
+/// What to do when records come faster than they can be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Policy {
     /// The sender waits, and so does the writer for a slow reader: for a file, which can wait too.

@@ -6,7 +6,6 @@
 //! completed, or written again from its beginning where its first half is gone.
 
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,9 +13,9 @@ use super::console::Console;
 use super::counters::{LossReason, SinkTally};
 use super::eve::Eve;
 use super::fast::Fast;
+use super::record::Record;
 use super::target::{Resume, Target};
-use super::{Policy, SinkKind};
-use crate::detect::alert::Alert;
+use super::{OutputConfig, Policy, SinkKind};
 
 /// Bytes of lines that may wait for a target that does not take them.
 pub(super) const MAX_WAITING: usize = 1 << 20;
@@ -45,7 +44,7 @@ pub(super) struct Sink {
 enum Format {
     Console(Console),
     Fast(Fast),
-    Eve(Eve),
+    Eve(Box<Eve>),
 }
 
 /// How the target is doing.
@@ -71,11 +70,11 @@ enum State {
 pub(super) enum Change {
     /// Writing failed, or opening.
     Failed(io::Error),
-    /// Nobody can read it any more; all further alerts are lost here.
+    /// Nobody can read it any more; all further records are lost here.
     Closed,
-    /// The reader is too slow and the first alert was lost for it.
+    /// The reader is too slow and the first record was lost for it.
     TooSlow,
-    /// It works again; so many alerts were lost in between.
+    /// It works again; so many records were lost in between.
     Recovered(u64),
 }
 
@@ -83,7 +82,7 @@ impl Sink {
     /// Opens the output. A FIFO without a reader is a sink that fails for now, not an error.
     pub(super) fn open(
         kind: SinkKind,
-        path: Option<PathBuf>,
+        config: &OutputConfig,
         colour: bool,
         policy: Policy,
         tally: Arc<SinkTally>,
@@ -92,9 +91,9 @@ impl Sink {
         let format = match kind {
             SinkKind::Console => Format::Console(Console::new(colour)),
             SinkKind::Fast => Format::Fast(Fast::new()),
-            SinkKind::Eve => Format::Eve(Eve::new()),
+            SinkKind::Eve => Format::Eve(Box::new(Eve::new(config.eve_types, config.community_id))),
         };
-        let target = match path {
+        let target = match config.path(kind).cloned() {
             Some(path) => Target::path(path, policy),
             None => Target::stdout(policy),
         };
@@ -122,8 +121,16 @@ impl Sink {
         self.target.is_same_file(&other.target)
     }
 
-    /// Takes one alert. It is written by the next [`Self::flush`].
-    pub(super) fn push(&mut self, alert: &Alert) -> Option<Change> {
+    /// Takes one record, where it is of a type for this output. It is written by the next
+    /// [`Self::flush`].
+    pub(super) fn push(&mut self, record: &Record) -> Option<Change> {
+        let wanted = match &self.format {
+            Format::Console(_) | Format::Fast(_) => matches!(record, Record::Alert(_)),
+            Format::Eve(eve) => eve.takes(record),
+        };
+        if !wanted {
+            return None;
+        }
         let reason = match &mut self.state {
             State::Closed => Some(LossReason::BrokenPipe),
             _ if self.lines.len() < MAX_WAITING => None,
@@ -139,10 +146,13 @@ impl Sink {
             }
             return None;
         }
-        match &mut self.format {
-            Format::Console(console) => console.write(&mut self.lines, alert),
-            Format::Fast(fast) => fast.write(&mut self.lines, alert),
-            Format::Eve(eve) => eve.write(&mut self.lines, alert),
+        match (&mut self.format, record) {
+            (Format::Console(console), Record::Alert(alert)) => {
+                console.write(&mut self.lines, alert);
+            }
+            (Format::Fast(fast), Record::Alert(alert)) => fast.write(&mut self.lines, alert),
+            (Format::Console(_) | Format::Fast(_), _) => {}
+            (Format::Eve(eve), record) => eve.write(&mut self.lines, record),
         }
         None
     }
@@ -212,7 +222,7 @@ impl Sink {
         change
     }
 
-    /// When the writer should come back although no alert came.
+    /// When the writer should come back although no record came.
     pub(super) fn wake_at(&self, now: Instant) -> Option<Instant> {
         match self.state {
             State::Working | State::Closed => None,

@@ -1,7 +1,7 @@
 //! The queue and the thread behind it.
 //!
-//! The thread takes what waits in the queue, up to [`BATCH`] alerts, renders it for every sink, and
-//! lets each sink write it with one write(2): an alert is on disk as soon as the queue runs empty.
+//! The thread takes what waits in the queue, up to [`BATCH`] records, renders it for every sink, and
+//! lets each sink write it with one write(2): a record is on disk as soon as the queue runs empty.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,13 +14,13 @@ use nix::sys::signal::{SigHandler, Signal, signal};
 
 use super::console::colour_wanted;
 use super::counters::{OutputCounters, SinkCounters, SinkTally};
+use super::record::Record;
 use super::sink::{Change, Sink};
-use super::{OutputConfig, Policy, SinkKind};
+use super::{EveTypes, OutputConfig, Policy, SinkKind};
 use crate::cli::exit::{Code, Failure};
 use crate::cli::say;
-use crate::detect::alert::Alert;
 
-/// Alerts rendered before they are written.
+/// Records rendered before they are written.
 const BATCH: usize = 256;
 /// Between two reports of a full queue.
 const REPORT_EVERY: Duration = Duration::from_secs(10);
@@ -29,25 +29,37 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The workers' end of the queue. Clones send into the same queue.
 #[derive(Clone, Debug)]
-pub struct AlertSender {
-    queue: Sender<Alert>,
+pub struct RecordSender {
+    queue: Sender<Record>,
     policy: Policy,
+    types: EveTypes,
     totals: Arc<Totals>,
 }
 
-impl AlertSender {
-    /// Hands one alert to the writer. Under [`Policy::Count`] this never waits: a full queue loses the
-    /// alert, counted as overflow. After [`Writer::finish`] every alert is overflow.
-    pub fn send(&self, alert: Alert) {
+impl RecordSender {
+    /// Types of records besides alerts that are worth making, as an output takes them.
+    #[inline]
+    pub fn types(&self) -> EveTypes {
+        self.types
+    }
+
+    /// Hands one record to the writer. Under [`Policy::Count`] this never waits: a full queue loses the
+    /// record, counted as overflow. After [`Writer::finish`] every record is overflow.
+    pub fn send(&self, record: impl Into<Record>) {
+        let record = record.into();
+        let count = match &record {
+            Record::Alert(_) => &self.totals.overflow,
+            _ => &self.totals.other_overflow,
+        };
         let lost = match self.policy {
-            Policy::Block => self.queue.send(alert).is_err(),
-            Policy::Count => match self.queue.try_send(alert) {
+            Policy::Block => self.queue.send(record).is_err(),
+            Policy::Count => match self.queue.try_send(record) {
                 Ok(()) => false,
                 Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => true,
             },
         };
         if lost {
-            self.totals.overflow.fetch_add(1, Ordering::Relaxed);
+            count.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
@@ -72,6 +84,8 @@ struct Output {
 struct Totals {
     overflow: AtomicU64,
     taken: AtomicU64,
+    other_overflow: AtomicU64,
+    other_taken: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -85,7 +99,7 @@ enum Control {
 ///
 /// # Errors
 /// [`Code::CannotCreate`] where an output cannot be opened, or two name the same file.
-pub fn start(config: OutputConfig, policy: Policy) -> Result<(AlertSender, Writer), Failure> {
+pub fn start(config: OutputConfig, policy: Policy) -> Result<(RecordSender, Writer), Failure> {
     for ignored in [Signal::SIGPIPE, Signal::SIGXFSZ] {
         // SAFETY: no handler is installed, so none can do harm.
         let _ = unsafe { signal(ignored, SigHandler::SigIgn) };
@@ -93,16 +107,17 @@ pub fn start(config: OutputConfig, policy: Policy) -> Result<(AlertSender, Write
     let colour = colour_wanted();
     let now = Instant::now();
     let wanted = [
-        config.console.then_some((SinkKind::Console, None)),
-        config.fast.map(|path| (SinkKind::Fast, Some(path))),
-        config.eve.map(|path| (SinkKind::Eve, Some(path))),
+        config.console.then_some(SinkKind::Console),
+        config.fast.as_ref().map(|_| SinkKind::Fast),
+        config.eve.as_ref().map(|_| SinkKind::Eve),
     ];
+    let types = if config.eve.is_some() { config.eve_types } else { EveTypes::NONE };
     let mut outputs: Vec<Output> = Vec::new();
     let mut sinks: Vec<Sink> = Vec::new();
-    for (kind, path) in wanted.into_iter().flatten() {
+    for kind in wanted.into_iter().flatten() {
         let tally = Arc::new(SinkTally::default());
-        let output = Output { kind, path: path.clone(), tally: Arc::clone(&tally) };
-        let sink = Sink::open(kind, path, colour, policy, tally, now).map_err(|error| {
+        let output = Output { kind, path: config.path(kind).cloned(), tally: Arc::clone(&tally) };
+        let sink = Sink::open(kind, &config, colour, policy, tally, now).map_err(|error| {
             Failure::new(Code::CannotCreate, format!("{output} cannot be opened: {error}."))
         })?;
         if let Some(twin) = sinks.iter().position(|other| other.is_same_file(&sink)) {
@@ -111,17 +126,17 @@ pub fn start(config: OutputConfig, policy: Policy) -> Result<(AlertSender, Write
             return Err(Failure::new(Code::CannotCreate, text));
         }
         if sink.wake_at(now).is_some() {
-            say(format_args!("{output}: nobody reads it yet; alerts wait for a reader"));
+            say(format_args!("{output}: nobody reads it yet; what is for it waits for a reader"));
         }
         sinks.push(sink);
         outputs.push(output);
     }
     let totals = Arc::new(Totals::default());
-    let (queue, alerts) = bounded(config.queue.max(1));
+    let (queue, records) = bounded(config.queue.max(1));
     let (control, commands) = unbounded();
     let names = outputs.iter().map(Output::to_string).collect();
     let mut work = Work {
-        alerts,
+        records,
         commands,
         // The thread's own end keeps the queue connected while all workers are gone.
         _queue: queue.clone(),
@@ -134,7 +149,7 @@ pub fn start(config: OutputConfig, policy: Policy) -> Result<(AlertSender, Write
         thread::Builder::new().name("nids-output".into()).spawn(move || work.run()).map_err(
             |error| Failure::new(Code::Software, format!("cannot start a thread: {error}.")),
         )?;
-    let sender = AlertSender { queue, policy, totals: Arc::clone(&totals) };
+    let sender = RecordSender { queue, policy, types, totals: Arc::clone(&totals) };
     Ok((sender, Writer { control, thread: Some(thread), totals, outputs }))
 }
 
@@ -150,6 +165,8 @@ impl Writer {
         OutputCounters {
             overflow: self.totals.overflow.load(Ordering::Relaxed),
             taken: self.totals.taken.load(Ordering::Relaxed),
+            other_overflow: self.totals.other_overflow.load(Ordering::Relaxed),
+            other_taken: self.totals.other_taken.load(Ordering::Relaxed),
             sinks: self
                 .outputs
                 .iter()
@@ -186,9 +203,9 @@ impl Drop for Writer {
 
 /// What the thread owns.
 struct Work {
-    alerts: Receiver<Alert>,
+    records: Receiver<Record>,
     commands: Receiver<Control>,
-    _queue: Sender<Alert>,
+    _queue: Sender<Record>,
     sinks: Vec<Sink>,
     names: Vec<String>,
     totals: Arc<Totals>,
@@ -198,11 +215,11 @@ struct Work {
 
 impl Work {
     fn run(&mut self) {
-        let (alerts, commands) = (self.alerts.clone(), self.commands.clone());
+        let (records, commands) = (self.records.clone(), self.commands.clone());
         loop {
             select! {
-                recv(alerts) -> alert => if let Ok(alert) = alert {
-                    self.take(alert);
+                recv(records) -> record => if let Ok(record) = record {
+                    self.take(&record);
                     self.drain();
                 },
                 recv(commands) -> command => match command {
@@ -219,24 +236,28 @@ impl Work {
         }
     }
 
-    /// One alert to every sink.
-    fn take(&mut self, alert: Alert) {
-        self.totals.taken.fetch_add(1, Ordering::Relaxed);
-        self.each(|sink| sink.push(&alert));
+    /// One record to every sink.
+    fn take(&mut self, record: &Record) {
+        let count = match record {
+            Record::Alert(_) => &self.totals.taken,
+            _ => &self.totals.other_taken,
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+        self.each(|sink| sink.push(record));
     }
 
     /// What waits in the queue, but no more than one batch.
     fn drain(&mut self) {
         for _ in 0..BATCH {
-            match self.alerts.try_recv() {
-                Ok(alert) => self.take(alert),
+            match self.records.try_recv() {
+                Ok(record) => self.take(&record),
                 Err(_) => return,
             }
         }
     }
 
     fn finish(&mut self) {
-        while !self.alerts.is_empty() {
+        while !self.records.is_empty() {
             self.drain();
             self.each(|sink| sink.flush(Instant::now()));
         }
@@ -262,27 +283,28 @@ impl Work {
             match step(sink) {
                 None => {}
                 Some(Change::Failed(error)) => say(format_args!(
-                    "{name} cannot be written: {error}; trying again, alerts wait as long as they fit"
+                    "{name} cannot be written: {error}; trying again, lines wait as long as they fit"
                 )),
                 Some(Change::Closed) => {
-                    say(format_args!("{name} is closed; alerts are no longer shown there"));
+                    say(format_args!("{name} is closed; nothing is shown there any more"));
                 }
                 Some(Change::TooSlow) => {
-                    say(format_args!("{name} is read too slowly; alerts are lost there"));
+                    say(format_args!("{name} is read too slowly; lines are lost there"));
                 }
                 Some(Change::Recovered(lost)) => {
-                    say(format_args!("{name} works again; {lost} alerts were lost there"));
+                    say(format_args!("{name} works again; {lost} lines were lost there"));
                 }
             }
         }
     }
 
     fn report_overflow(&mut self) {
-        let overflow = self.totals.overflow.load(Ordering::Relaxed);
+        let overflow = self.totals.overflow.load(Ordering::Relaxed)
+            + self.totals.other_overflow.load(Ordering::Relaxed);
         let (known, last) = self.reported;
         if overflow != known && last.is_none_or(|last| last.elapsed() >= REPORT_EVERY) {
             let more = overflow - known;
-            say(format_args!("the alert queue was full: {more} alerts lost ({overflow} in all)"));
+            say(format_args!("the output queue was full: {more} records lost ({overflow} in all)"));
             self.reported = (overflow, Some(Instant::now()));
         }
     }

@@ -14,12 +14,12 @@ use super::worker::Pipeline;
 use crate::capture::{Frame, LinkType, Timestamp};
 use crate::config::{ChecksumChecks, Settings};
 use crate::decode::event::Event;
-use crate::decode::{Ip, Packet, Tunnels, checksum, decode};
+use crate::decode::{Ip, Origin, Packet, Tunnels, checksum, decode};
 use crate::defrag::{self, Defrag};
 use crate::detect::Ruleset;
 use crate::detect::memory::Shared;
 use crate::flow::{FlowCounters, FlowTable, Limits};
-use crate::output::AlertSender;
+use crate::output::RecordSender;
 use crate::stream;
 use crate::telemetry::balance::AgentBooks;
 
@@ -106,6 +106,7 @@ impl EngineConfig {
             checksums: Checksums::Trust,
             tunnels,
             defrag,
+            // Nothing is blocked on the wire.
             interfaces,
         }
     }
@@ -290,12 +291,12 @@ pub struct Engine {
 
 impl Engine {
     /// An engine without rules; what it is given before [`Engine::install`] is skipped, and counted.
-    pub fn new(config: EngineConfig, alerts: AlertSender) -> Self {
+    pub fn new(config: EngineConfig, records: RecordSender) -> Self {
         Self {
             flows: Flows::new(
                 FlowTable::new(&config.flow, config.streams, config.secret, config.worker),
                 config.interfaces,
-                alerts,
+                records,
                 config.shared,
                 config.inline,
             ),
@@ -376,34 +377,35 @@ impl Engine {
         let mut packet = decode(frame);
         let inner = self.tunnels.inner(&mut packet);
         let whole = self.take_fragment(&mut packet);
-        match self.inspect(&mut packet, generation) {
+        match self.inspect(&mut packet, None, generation) {
             Ok(()) => self.counters.inspected += 1,
             Err(reason) => self.counters.skip(reason, 1),
         }
         if whole.is_some() || inner.is_some() {
-            self.inside(&packet, whole, inner, generation, MAX_NESTED_DATAGRAMS);
+            self.inside(&packet, &packet, whole, inner, generation, MAX_NESTED_DATAGRAMS);
         }
     }
 
     /// Takes what a packet carries through the pipeline: packets in tunnels, and the datagram that it
-    /// was the missing fragment of. What cannot be inspected of it has raised its event; the frame is in
+    /// was the missing fragment of. `outer` is the packet of the frame. What cannot be inspected of it has raised its event; the frame is in
     /// the books already.
     fn inside(
         &mut self,
+        outer: &Packet<'_>,
         packet: &Packet<'_>,
         whole: Option<Vec<u8>>,
         mut inner: Option<Packet<'_>>,
         generation: u8,
         datagrams: usize,
     ) {
-        self.datagram(packet, whole, generation, datagrams);
+        self.datagram(outer, packet, whole, generation, datagrams);
         // Each level takes bytes of the frame, and the decoder limits their number.
         while let Some(mut packet) = inner {
             self.counters.tunneled += 1;
             inner = self.tunnels.inner(&mut packet);
             let whole = self.take_fragment(&mut packet);
-            let _ = self.inspect(&mut packet, generation);
-            self.datagram(&packet, whole, generation, datagrams);
+            let _ = self.inspect(&mut packet, Some(outer), generation);
+            self.datagram(outer, &packet, whole, generation, datagrams);
         }
     }
 
@@ -440,6 +442,7 @@ impl Engine {
     /// Inspects the datagram that a fragment made whole.
     fn datagram(
         &mut self,
+        outer: &Packet<'_>,
         packet: &Packet<'_>,
         whole: Option<Vec<u8>>,
         generation: u8,
@@ -457,28 +460,34 @@ impl Engine {
         let mut datagram = decode(&frame);
         datagram.vlan = packet.vlan;
         datagram.depth = packet.depth;
-        datagram.reassembled = true;
+        datagram.origin = Origin::Defrag;
         let inner = self.tunnels.inner(&mut datagram);
         let nested = self.take_fragment(&mut datagram);
-        let _ = self.inspect(&mut datagram, generation);
-        self.inside(&datagram, nested, inner, generation, left);
+        let _ = self.inspect(&mut datagram, Some(outer), generation);
+        self.inside(outer, &datagram, nested, inner, generation, left);
         self.defrag.recycle(whole);
     }
 
     /// Takes one packet through the pipeline.
     #[inline]
-    fn inspect(&mut self, packet: &mut Packet<'_>, generation: u8) -> Result<(), SkipReason> {
+    fn inspect(
+        &mut self,
+        packet: &mut Packet<'_>,
+        outer: Option<&Packet<'_>>,
+        generation: u8,
+    ) -> Result<(), SkipReason> {
         if packet.ip.is_none() {
             self.note(packet);
             if !packet.events.is_empty() {
                 // Rules on decoder events see what nothing else can be said of.
                 self.flows.inspect_broken(packet, generation);
             }
+            self.flows.anomalies(packet, None, stream::Events::default());
             return Err(why_no_ip(packet));
         }
         self.checksums.check(packet);
         self.note(packet);
-        self.flows.inspect(packet, generation)
+        self.flows.inspect(packet, outer, generation)
     }
 
     /// The capture is over: inspects what is left of flows.

@@ -7,16 +7,16 @@
 use std::sync::Arc;
 
 use super::engine::SkipReason;
+use super::record::{self, Out};
 use crate::capture::Timestamp;
-use crate::decode::{Packet, Transport, packet};
-use crate::detect::alert::{Alert, RuleInfo};
+use crate::decode::{Packet, packet};
 use crate::detect::flow_state::Budget;
 use crate::detect::memory::Shared;
 use crate::detect::subject::{StreamFacts, Subject};
-use crate::detect::{Found, Inspector, InspectorCounters, Piece, Ruleset};
-use crate::flow::{End, Flow, FlowDirection, FlowTable, FlowView};
-use crate::output::AlertSender;
-use crate::stream::{Chunk, Session};
+use crate::detect::{Inspector, InspectorCounters, Piece, Ruleset};
+use crate::flow::{End, Flow, FlowDirection, FlowTable};
+use crate::output::{EveType, Record, RecordSender};
+use crate::stream::{self, Chunk, Session};
 
 /// Bytes of a message before a piece of it that contents may still lie in: Suricata's size of a piece.
 const LOOK_BACK: u32 = 2560;
@@ -38,7 +38,7 @@ pub(super) struct Flows {
     /// That of the last packet, for what flows leave behind.
     generation: u8,
     interfaces: Vec<Option<Arc<str>>>,
-    alerts: AlertSender,
+    records: RecordSender,
     raised: u64,
     /// What inspectors counted whose rules are no longer in force.
     retired: InspectorCounters,
@@ -56,7 +56,7 @@ impl Flows {
     pub(super) fn new(
         table: FlowTable,
         interfaces: Vec<Option<Arc<str>>>,
-        alerts: AlertSender,
+        records: RecordSender,
         shared: Arc<Shared>,
         inline: bool,
     ) -> Self {
@@ -65,7 +65,7 @@ impl Flows {
             slots: [None, None],
             generation: 0,
             interfaces,
-            alerts,
+            records,
             raised: 0,
             retired: InspectorCounters::default(),
             shared,
@@ -103,23 +103,33 @@ impl Flows {
         self.raised
     }
 
-    /// Takes one packet through its flow and its stream to the rules.
+    /// Takes one packet through its flow and its stream to the rules. `outer` is the packet of the frame,
+    /// where this is another one that was found in it.
     #[inline]
     pub(super) fn inspect(
         &mut self,
         packet: &Packet<'_>,
+        outer: Option<&Packet<'_>>,
         generation: u8,
     ) -> Result<(), SkipReason> {
         self.generation = generation;
         let tracked = self.table.track(packet);
         self.finish_ended();
+        if self.records.types().has(EveType::Anomaly) {
+            let (flow, events) = match &tracked {
+                Some(tracked) => (Some(tracked.view.id), tracked.verdict.events),
+                None => (None, stream::Events::default()),
+            };
+            self.anomalies(packet, flow, events);
+        }
         let [even, odd] = &mut self.slots;
         let slot = if generation & 1 == 0 { even } else { odd };
         let mut out = Out {
-            alerts: &self.alerts,
+            records: &self.records,
             raised: &mut self.raised,
-            interface: self.interfaces.get(usize::from(packet.frame.port)).and_then(Option::as_ref),
-            any: false,
+            interface: interface(&self.interfaces, packet.frame.port),
+            outer,
+            blocks: self.inline,
         };
         let Some(Slot { ruleset, inspector }) = slot else {
             return Err(SkipReason::NoRuleset);
@@ -145,6 +155,7 @@ impl Flows {
                 false => SkipReason::Passed,
             });
         }
+        let raised_before = *out.raised;
         let looks_at_stream = inspector.begin(ruleset, &subject);
         if let Some(session) = &mut flow.session {
             subject.stream.progress = Some(progress(session));
@@ -169,7 +180,7 @@ impl Flows {
             inspector.finish(ruleset, &subject, kept, &mut |found| out.alert(found, &subject));
         flow.passed |= outcome.passed;
         flow.dropped |= self.inline && outcome.flow_dropped;
-        flow.alerted |= out.any;
+        flow.alerted |= *out.raised != raised_before;
         if let Some(session) = &mut flow.session {
             session.settle(streams, direction, packet.payload);
         }
@@ -183,14 +194,30 @@ impl Flows {
         let slot = if generation & 1 == 0 { even } else { odd };
         let Some(Slot { ruleset, inspector }) = slot else { return };
         let mut out = Out {
-            alerts: &self.alerts,
+            records: &self.records,
             raised: &mut self.raised,
-            interface: self.interfaces.get(usize::from(packet.frame.port)).and_then(Option::as_ref),
-            any: false,
+            interface: interface(&self.interfaces, packet.frame.port),
+            outer: None,
+            blocks: self.inline,
         };
         let subject = Subject::new(packet, None);
         inspector.begin(ruleset, &subject);
         inspector.finish(ruleset, &subject, None, &mut |found| out.alert(found, &subject));
+    }
+
+    /// Logs what was odd about a packet, where that is asked for.
+    pub(super) fn anomalies(
+        &self,
+        packet: &Packet<'_>,
+        flow: Option<u64>,
+        in_stream: stream::Events,
+    ) {
+        if self.records.types().has(EveType::Anomaly) {
+            let interface = interface(&self.interfaces, packet.frame.port);
+            for anomaly in record::anomalies(packet, flow, in_stream, interface) {
+                self.records.send(anomaly);
+            }
+        }
     }
 
     /// Ends flows whose time has run out.
@@ -216,57 +243,87 @@ impl Flows {
     }
 
     fn finish_flow(&mut self, mut flow: Flow, end: End) {
+        if let Some(mut session) = flow.session.take() {
+            if !(flow.passed || flow.dropped) {
+                self.finish_stream(&mut flow, &mut session);
+            }
+            flow.session = Some(session);
+        }
+        let types = self.records.types();
+        if types.has(EveType::Flow) || types.has(EveType::Netflow) {
+            self.log_flow(&flow, end);
+        }
         if let Some(session) = flow.session.take() {
-            self.finish_session(&mut flow, session);
+            self.table.streams().close(session);
         }
         flow.state.release(&mut self.budget);
-        let _ = end;
     }
 
-    /// Inspects what is left of a session.
-    fn finish_session(&mut self, flow: &mut Flow, mut session: Box<Session>) {
+    /// Inspects what is left of a stream.
+    fn finish_stream(&mut self, flow: &mut Flow, session: &mut Session) {
         let [even, odd] = &mut self.slots;
         let slot = if self.generation & 1 == 0 { even } else { odd };
-        if let Some(Slot { ruleset, inspector }) = slot
-            && !(flow.passed || flow.dropped)
-        {
-            for direction in [FlowDirection::ToServer, FlowDirection::ToClient] {
-                if !session.has_unseen(direction) {
-                    continue;
+        let Some(Slot { ruleset, inspector }) = slot else { return };
+        for direction in [FlowDirection::ToServer, FlowDirection::ToClient] {
+            if !session.has_unseen(direction) {
+                continue;
+            }
+            // Nobody sent this packet: it stands for the end of the flow.
+            let ends = flow.ends();
+            let packet = packet::of_flow_end(&ends, direction, flow.last);
+            let view = flow.view(direction, true);
+            let mut subject = Subject::new(&packet, Some(&view));
+            subject.stream = StreamFacts {
+                in_stream: true,
+                ending: true,
+                progress: Some(progress(session)),
+                ..StreamFacts::default()
+            };
+            let mut out = Out {
+                records: &self.records,
+                raised: &mut self.raised,
+                interface: interface(&self.interfaces, flow.port),
+                outer: None,
+                blocks: self.inline,
+            };
+            let raised_before = *out.raised;
+            let looks_at_stream = inspector.begin(ruleset, &subject);
+            let (messages, room) = (&flow.messages, &mut self.room);
+            let waiting = flow.waiting.of(direction);
+            let streams = self.table.streams();
+            session.finish(streams, direction, &mut |chunk| chunk.data.len(), &mut |chunk| {
+                if looks_at_stream && !chunk.data.is_empty() {
+                    let since = messages.since_start(direction, chunk.offset);
+                    show(&chunk, since, waiting, room, ruleset, inspector, &subject);
                 }
-                // Nobody sent this packet: it stands for the end of the flow.
-                let ends = flow.ends();
-                let packet = packet::of_flow_end(&ends, direction, flow.last);
-                let view = flow.view(direction, true);
-                let mut subject = Subject::new(&packet, Some(&view));
-                subject.stream = StreamFacts {
-                    in_stream: true,
-                    ending: true,
-                    progress: Some(progress(&session)),
-                    ..StreamFacts::default()
-                };
-                let mut out = Out {
-                    alerts: &self.alerts,
-                    raised: &mut self.raised,
-                    interface: None,
-                    any: false,
-                };
-                let looks_at_stream = inspector.begin(ruleset, &subject);
-                let (messages, room) = (&flow.messages, &mut self.room);
-                let waiting = flow.waiting.of(direction);
-                let streams = self.table.streams();
-                session.finish(streams, direction, &mut |chunk| chunk.data.len(), &mut |chunk| {
-                    if looks_at_stream && !chunk.data.is_empty() {
-                        let since = messages.since_start(direction, chunk.offset);
-                        show(&chunk, since, waiting, room, ruleset, inspector, &subject);
-                    }
-                });
-                let kept = Some((&mut flow.state, &mut self.budget));
-                inspector.finish(ruleset, &subject, kept, &mut |found| out.alert(found, &subject));
+            });
+            let kept = Some((&mut flow.state, &mut self.budget));
+            inspector.finish(ruleset, &subject, kept, &mut |found| out.alert(found, &subject));
+            flow.alerted |= *out.raised != raised_before;
+        }
+    }
+
+    /// What flow logs tell of a flow.
+    #[cold]
+    fn log_flow(&self, flow: &Flow, end: End) {
+        let interface = interface(&self.interfaces, flow.port).cloned();
+        let record = flow.record(end, self.table.now(), interface);
+        let types = self.records.types();
+        if types.has(EveType::Netflow) {
+            self.records.send(Record::Netflow(record.clone(), FlowDirection::ToServer));
+            let [_, came_back] = flow.packets;
+            if came_back > 0 {
+                self.records.send(Record::Netflow(record.clone(), FlowDirection::ToClient));
             }
         }
-        self.table.streams().close(session);
+        if types.has(EveType::Flow) {
+            self.records.send(Record::Flow(record));
+        }
     }
+}
+
+fn interface(interfaces: &[Option<Arc<str>>], port: u16) -> Option<&Arc<str>> {
+    interfaces.get(usize::from(port))?.as_ref()
 }
 
 fn progress(session: &Session) -> [crate::stream::Progress; 2] {
@@ -297,54 +354,4 @@ fn show(
         true => u16::try_from(bytes.len() - seen + again.max(ruleset.reach())).unwrap_or(u16::MAX),
         false => 0,
     };
-}
-
-/// Where alerts go.
-struct Out<'a> {
-    alerts: &'a AlertSender,
-    raised: &'a mut u64,
-    interface: Option<&'a Arc<str>>,
-    any: bool,
-}
-
-impl Out<'_> {
-    fn alert(&mut self, found: Found<'_>, subject: &Subject<'_>) {
-        *self.raised += 1;
-        self.any = true;
-        if let Some(alert) =
-            alert(found.rule, subject.packet, subject.flow.copied(), self.interface)
-        {
-            self.alerts.send(alert);
-        }
-    }
-}
-
-/// What leaves the worker for one match. A packet without IP has no alert.
-#[cold]
-fn alert(
-    rule: &Arc<RuleInfo>,
-    packet: &Packet<'_>,
-    flow: Option<FlowView>,
-    interface: Option<&Arc<str>>,
-) -> Option<Alert> {
-    let ip = packet.ip.as_ref()?;
-    let ports = packet.ports();
-    Some(Alert {
-        time: packet.frame.time,
-        rule: rule.clone(),
-        interface: interface.cloned(),
-        direction: packet.frame.direction,
-        pcap_number: packet.frame.number,
-        vlan: packet.vlan.ids().collect(),
-        source: ip.source(),
-        source_port: ports.map(|(source, _)| source),
-        destination: ip.destination(),
-        destination_port: ports.map(|(_, destination)| destination),
-        ip_proto: ip.protocol(),
-        icmp: match &packet.transport {
-            Transport::Icmpv4(icmp) | Transport::Icmpv6(icmp) => Some((icmp.icmp_type, icmp.code)),
-            _ => None,
-        },
-        flow,
-    })
 }

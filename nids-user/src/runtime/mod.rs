@@ -9,6 +9,7 @@ pub mod control;
 pub mod engine;
 mod flows;
 pub mod privilege;
+mod record;
 pub mod rules;
 pub mod sensor;
 pub mod worker;

@@ -206,6 +206,9 @@ impl fmt::Display for Balance {
         }
         line(f, 2, "alerts", self.agent.alerts)?;
         line(f, 2, "alerts-overflow", self.outputs.overflow)?;
+        if self.outputs.other_overflow > 0 {
+            line(f, 2, "records-overflow", self.outputs.other_overflow)?;
+        }
         for sink in &self.outputs.sinks {
             line(f, 2, &format!("{}-written", sink.kind), sink.written)?;
             let failed = sink.lost.iter().map(|(_, count)| count).sum();
@@ -265,7 +268,7 @@ mod tests {
         Balance {
             ports: vec![PortBooks { port, counters, interface: None }],
             agent,
-            outputs: OutputCounters { overflow: 0, taken: 1, sinks: Vec::new() },
+            outputs: OutputCounters { taken: 1, ..OutputCounters::default() },
             running: false,
         }
     }

@@ -1,0 +1,78 @@
+//! What workers hand to the writer.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::EveType;
+use crate::capture::Timestamp;
+use crate::decode::{self, Origin};
+use crate::detect::alert::Alert;
+use crate::flow::{FlowDirection, FlowRecord};
+use crate::stream;
+
+/// One line of an output. Each kind has about the size of an alert, so the queue wastes little.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Record {
+    /// A rule matched.
+    Alert(Alert),
+    /// A flow ended.
+    Flow(FlowRecord),
+    /// A flow ended: what went this way.
+    Netflow(FlowRecord, FlowDirection),
+    /// Something was odd about a packet.
+    Anomaly(Anomaly),
+}
+
+impl Record {
+    /// Its type in EVE.
+    pub fn eve_type(&self) -> EveType {
+        match self {
+            Self::Alert(_) => EveType::Alert,
+            Self::Flow(_) => EveType::Flow,
+            Self::Netflow(..) => EveType::Netflow,
+            Self::Anomaly(_) => EveType::Anomaly,
+        }
+    }
+}
+
+impl From<Alert> for Record {
+    fn from(alert: Alert) -> Self {
+        Self::Alert(alert)
+    }
+}
+
+/// What was odd about a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Oddity {
+    /// The packet in itself.
+    Decode(decode::Event),
+    /// Its place in the TCP session.
+    Stream(stream::Event),
+}
+
+/// One oddity of one packet, owned: it leaves the worker for the writer's queue.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Anomaly {
+    /// Time of the packet.
+    pub time: Timestamp,
+    /// Name of the interface, `None` for a file.
+    pub interface: Option<Arc<str>>,
+    /// Position in the file, 0 for a live packet.
+    pub pcap_number: u64,
+    /// VLAN ids, outermost first.
+    pub vlan: Vec<u16>,
+    /// Source and destination, where there is a readable IP header.
+    pub addresses: Option<(IpAddr, IpAddr)>,
+    /// Source and destination port, where there is a transport with ports.
+    pub ports: Option<(u16, u16)>,
+    /// IP protocol number; 0 without IP.
+    pub ip_proto: u8,
+    /// ICMP type and code.
+    pub icmp: Option<(u8, u8)>,
+    /// The flow's id, where the packet has one.
+    pub flow: Option<u64>,
+    /// Where the packet came from.
+    pub origin: Origin,
+    /// What was odd.
+    pub oddity: Oddity,
+}

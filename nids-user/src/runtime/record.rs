@@ -1,0 +1,114 @@
+//! From what the worker saw to the records that leave it.
+
+use std::sync::Arc;
+
+use crate::decode::Packet;
+use crate::detect::Found;
+use crate::detect::alert::{Alert, Outer};
+use crate::detect::subject::Subject;
+use crate::output::{Anomaly, Oddity, Record, RecordSender};
+use crate::rule::ast::Action;
+use crate::stream;
+
+/// Anomalies that are logged of one packet at most, as many as Suricata's packets hold.
+const MAX_ANOMALIES: usize = 15;
+
+/// Where the alerts of one packet go.
+pub(super) struct Out<'a> {
+    pub(super) records: &'a RecordSender,
+    pub(super) raised: &'a mut u64,
+    pub(super) interface: Option<&'a Arc<str>>,
+    /// The packet of the frame, where the packet at hand is another one that was found in it.
+    pub(super) outer: Option<&'a Packet<'a>>,
+    /// Drop and reject rules block.
+    pub(super) blocks: bool,
+}
+
+impl Out<'_> {
+    #[cold]
+    pub(super) fn alert(&mut self, found: Found<'_>, subject: &Subject<'_>) {
+        *self.raised += 1;
+        if let Some(alert) = self.make(found, subject) {
+            self.records.send(alert);
+        }
+    }
+
+    /// What leaves the worker for one match. A packet without IP has no alert.
+    fn make(&self, found: Found<'_>, subject: &Subject<'_>) -> Option<Alert> {
+        let packet = subject.packet;
+        let ip = packet.ip.as_ref()?;
+        let ports = packet.ports();
+        Some(Alert {
+            time: packet.frame.time,
+            rule: found.rule.clone(),
+            interface: self.interface.cloned(),
+            direction: packet.frame.direction,
+            pcap_number: packet.frame.number,
+            vlan: packet.vlan.ids().collect(),
+            source: ip.source(),
+            source_port: ports.map(|(source, _)| source),
+            destination: ip.destination(),
+            destination_port: ports.map(|(_, destination)| destination),
+            ip_proto: ip.protocol(),
+            icmp: icmp(packet),
+            flow: subject.flow.copied(),
+            origin: packet.origin,
+            outer: self.outer.and_then(|outer| around(outer, packet)),
+            blocked: self.blocks && blocks(found.action),
+        })
+    }
+}
+
+fn blocks(action: Action) -> bool {
+    match action {
+        Action::Drop | Action::RejectSource | Action::RejectDestination | Action::RejectBoth => {
+            true
+        }
+        Action::Alert | Action::Log | Action::Pass => false,
+    }
+}
+
+fn icmp(packet: &Packet<'_>) -> Option<(u8, u8)> {
+    packet.icmp().map(|icmp| (icmp.icmp_type, icmp.code))
+}
+
+fn around(outer: &Packet<'_>, packet: &Packet<'_>) -> Option<Box<Outer>> {
+    let ip = outer.ip.as_ref()?;
+    let (source_port, destination_port) = outer.ports().unwrap_or_default();
+    Some(Box::new(Outer {
+        source: ip.source(),
+        source_port,
+        destination: ip.destination(),
+        destination_port,
+        ip_proto: ip.protocol(),
+        depth: packet.depth,
+    }))
+}
+
+/// What was odd about one packet: in itself first, then in its stream.
+#[cold]
+pub(super) fn anomalies(
+    packet: &Packet<'_>,
+    flow: Option<u64>,
+    in_stream: stream::Events,
+    interface: Option<&Arc<str>>,
+) -> impl Iterator<Item = Record> {
+    let ip = packet.ip.as_ref();
+    let vlan: Vec<u16> = packet.vlan.ids().collect();
+    let anomaly = move |oddity| Anomaly {
+        time: packet.frame.time,
+        interface: interface.cloned(),
+        pcap_number: packet.frame.number,
+        vlan: vlan.clone(),
+        addresses: ip.map(|ip| (ip.source(), ip.destination())),
+        ports: packet.ports(),
+        ip_proto: ip.map_or(0, |ip| ip.protocol()),
+        icmp: icmp(packet),
+        flow,
+        origin: packet.origin,
+        oddity,
+    };
+    let oddities =
+        packet.events.iter().map(Oddity::Decode).chain(in_stream.iter().map(Oddity::Stream));
+    oddities.take(MAX_ANOMALIES).map(move |oddity| Record::Anomaly(anomaly(oddity)))
+}
