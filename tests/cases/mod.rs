@@ -7,5 +7,6 @@ mod evasion;
 mod monitor_filter;
 mod output;
 mod output_follow;
+mod records;
 mod stream;
 mod tunnel;

@@ -291,6 +291,8 @@ proptest! {
         let json: serde_json::Value = serde_json::from_str(&eve[1]).unwrap();
         prop_assert_eq!(json["alert"]["signature"].as_str(), Some(message.as_str()));
         prop_assert_eq!(json["alert"]["signature_id"].as_u64(), Some(numbers.0.into()));
+        // As Suricata writes a protocol with ports whose header cannot be read.
+        let ports = ports.or(matches!(ip_proto, 6 | 17 | 132).then_some((0, 0)));
         prop_assert_eq!(json["src_port"].as_u64(), ports.map(|p| u64::from(p.0)));
         prop_assert_eq!(json["icmp_type"].as_u64(), icmp.map(|i| u64::from(i.0)));
         prop_assert_eq!(json["vlan"].as_array().map_or(0, Vec::len), vlan.len());
