@@ -224,7 +224,7 @@ proptest! {
             time: flow.time,
             interface: flow.interface.clone(),
             vlan: vlan.iter().copied().flatten().collect(),
-            addresses: some[3].then(|| (flow.ends.client, flow.ends.server)),
+            addresses: some[3].then_some((flow.ends.client, flow.ends.server)),
             ports: some[1].then_some(ports),
             ip_proto,
             icmp: some[0].then_some((small[6], small[7])),
@@ -234,7 +234,7 @@ proptest! {
         let lines = render([
             Record::Flow(flow.clone()),
             Record::Netflow(flow.clone(), FlowDirection::ToServer),
-            Record::Netflow(flow.clone(), FlowDirection::ToClient),
+            Record::Netflow(flow, FlowDirection::ToClient),
             Record::Anomaly(odd),
         ], community_id);
         prop_assert_eq!(lines.len(), 4);

@@ -275,3 +275,15 @@ For more information, try '--help'.
 "#]]
     );
 }
+
+#[test]
+fn a_mistyped_type_of_record_is_told_with_the_one_that_is_meant() {
+    let folder = Folder::new();
+    let (code, err) =
+        folder.nids(&["read", "empty.pcap", "--eve", "e", "--eve-types", "alert,netflw"]);
+    assert_eq!(code, 2);
+    assert!(err.contains("'netflw'") && err.contains("'netflow'"), "{err}");
+    let (code, err) = folder.nids(&["read", "empty.pcap", "--eve-types", "flow"]);
+    assert_eq!(code, 2);
+    assert!(err.contains("--eve <FILE>"), "{err}");
+}

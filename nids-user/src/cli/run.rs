@@ -36,7 +36,7 @@ pub struct Args {
     /// Rules: a file, or a folder with *.rules [default: rules/ here, else the built-in ones].
     #[arg(long, short, value_name = "PATH")]
     rules: Vec<PathBuf>,
-    /// Write alerts as EVE JSON to this file.
+    /// Write alerts, or what --eve-types says, as EVE JSON to this file.
     #[arg(long, value_name = "FILE")]
     eve: Option<PathBuf>,
     /// What to write there: alerts, flows that ended (as one record, or as one for each direction), and
