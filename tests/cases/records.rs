@@ -271,6 +271,7 @@ fn engine_log(frames: &[Vec<u8>], rules: &str, settings: &[&str]) -> Vec<Value> 
         variables: Default::default(),
         classifications: Default::default(),
         references: Default::default(),
+        ..Environment::default()
     };
     let compiled = detect::compile(&parsed.rules, &environment);
     assert_eq!((parsed.refusals, compiled.refusals), (vec![], vec![]));
