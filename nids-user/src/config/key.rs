@@ -16,7 +16,8 @@ enum Effect {
     },
     /// A variable of rules, called like the last part of the key.
     Variable,
-    /// How the hosts of some networks read what overlaps; the policy is the last part of the key.
+    /// How the hosts of some networks read what overlaps; the policy is the second part of the key,
+    /// and a number may follow, for one of several networks.
     HostPolicy,
     /// `datasets.NAME.FIELD`.
     Dataset,
@@ -273,6 +274,7 @@ const KEYS: &[(&str, Effect)] = &[
     ),
     ("stream.reassembly.**", Missing { in_force: &[], reason: "reassembly has no such setting" }),
     ("host-os-policy.*", HostPolicy),
+    ("host-os-policy.*.*", HostPolicy),
     (
         "defrag.memcap",
         Apply {

@@ -178,9 +178,10 @@ impl Settings {
         key::apply(self, key, value)
     }
 
-    /// `host-os-policy.NAME=[net, net]`: how the hosts of these networks read what overlaps.
+    /// `host-os-policy.NAME=[net, net]`, or `host-os-policy.NAME.0=net`: how the hosts of these networks read
+    /// what overlaps.
     fn host_policy(&mut self, key: &str, value: &str) -> Result<(), SettingError> {
-        let name = key.rsplit('.').next().unwrap_or(key);
+        let name = key.split('.').nth(1).unwrap_or(key);
         let bad = |expected| SettingError::Value {
             key: key.to_owned(),
             value: value.to_owned(),
@@ -295,6 +296,26 @@ mod tests {
     #[test]
     fn the_value_that_is_in_force_anyway_is_taken() {
         assert!(set(&["stream.midstream=no", "stream.inline=false"]).is_ok());
+    }
+
+    #[test]
+    fn host_policies_by_network() {
+        let settings = set(&[
+            "host-os-policy.windows=[10.0.0.0/8, 0.0.0.0/0]",
+            "host-os-policy.old-linux.0=10.1.1.1",
+        ])
+        .unwrap();
+        let of = |address: [u8; 4]| settings.stream.hosts.of(address.into());
+        assert_eq!(of([10, 1, 1, 1]), stream::Policy::OldLinux);
+        assert_eq!(of([10, 1, 1, 2]), stream::Policy::Windows);
+        assert_eq!(settings.defrag.policies.len(), 3);
+        for wrong in [
+            "host-os-policy.amiga=[10.0.0.1]",
+            "host-os-policy.linux=10.0.0.0/33",
+            "host-os-policy.linux=x",
+        ] {
+            assert!(set(&[wrong]).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -84,7 +84,8 @@ fn options(events: &mut Events, mut list: &[u8]) {
             MAXIMUM_SEGMENT_SIZE => length == 4,
             WINDOW_SCALE => length == 3,
             SACK_PERMITTED => length == 2,
-            SACK => (10..=34).contains(&length) && (length - 2).is_multiple_of(8),
+            // One without blocks says nothing, and Suricata lets it by.
+            SACK => length == 2 || ((10..=34).contains(&length) && (length - 2).is_multiple_of(8)),
             TIMESTAMPS => length == 10,
             _ => continue,
         };

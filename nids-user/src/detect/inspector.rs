@@ -423,8 +423,8 @@ impl Inspector {
     }
 }
 
-/// Whether the protocol is one of which rules know flows: TCP, UDP, ICMP, ESP and SCTP, as in Suricata.
-/// To `flow`, packets of others are each by themselves.
+/// Whether the packet is one of which rules know the flow: TCP, UDP, ICMP, ESP and SCTP, as in Suricata, and
+/// tunnels, as in Suricata from 7.0.12 on. To `flow`, packets of others are each by themselves.
 fn has_flow(subject: &Subject<'_>) -> bool {
-    !matches!(subject.packet.transport, Transport::Other)
+    subject.packet.carrier || !matches!(subject.packet.transport, Transport::Other)
 }
