@@ -18,7 +18,7 @@ use crate::bed::netns::{LIMIT, Namespace, Process, installed, wait_until};
 use crate::bed::sensor::{Balance, RULES, Sensor};
 
 /// Stands under every comparison. To be dropped when it is no longer so.
-pub const CAVEAT: &str = "Suricata reassembles streams and parses HTTP meanwhile; nids inspects packet by packet so far.";
+pub const CAVEAT: &str = "Both reassemble streams; Suricata parses HTTP meanwhile.";
 
 /// One engine, ready to be started.
 pub enum Engine {
