@@ -43,12 +43,11 @@ pub(crate) fn alert(rule: RuleInfo) -> Alert {
         direction: Direction::Ingress,
         pcap_number: 1,
         vlan: Vec::new(),
-        source: ip("192.168.1.10"),
-        source_port: Some(40000),
-        destination: ip("1.2.3.4"),
-        destination_port: Some(80),
+        addresses: Some((ip("192.168.1.10"), ip("1.2.3.4"))),
+        ports: Some((40000, 80)),
         ip_proto: 6,
         icmp: None,
+        raw: Box::default(),
         flow: None,
         origin: Origin::Wire,
         outer: None,
@@ -138,8 +137,8 @@ fn lines_are_suricatas() {
     let mut reply = alert(rule(1_000_007, ""));
     reply.time = Timestamp(T0 + 1_000_001_000);
     reply.pcap_number = 2;
-    (reply.source, reply.destination) = (reply.destination, reply.source);
-    (reply.source_port, reply.destination_port) = (reply.destination_port, reply.source_port);
+    reply.addresses = Some((ip("1.2.3.4"), ip("192.168.1.10")));
+    reply.ports = Some((80, 40000));
     reply.flow = Some(view(FlowDirection::ToClient, (54, 54), T0));
 
     let mut unreachable = alert(RuleInfo { priority: 1, rev: 1, ..rule(1_000_003, "any icmp") });
@@ -147,7 +146,7 @@ fn lines_are_suricatas() {
     unreachable.pcap_number = 10;
     unreachable.ip_proto = 1;
     unreachable.icmp = Some((3, 1));
-    (unreachable.source_port, unreachable.destination_port) = (None, None);
+    unreachable.ports = None;
 
     let mut tagged = unreachable.clone();
     tagged.icmp = Some((8, 0));
@@ -155,8 +154,7 @@ fn lines_are_suricatas() {
     tagged.flow = Some(view(FlowDirection::ToServer, (54, 0), T0));
 
     let mut v6 = alert(rule(1_000_007, "v6"));
-    v6.source = ip("2001:db8::1");
-    v6.destination = ip("fe80::2");
+    v6.addresses = Some((ip("2001:db8::1"), ip("fe80::2")));
 
     let mut other = unreachable.clone();
     other.rule = Arc::new(RuleInfo { gid: 5, priority: 9, ..rule(1_000_004, "any ip") });
@@ -219,11 +217,11 @@ fn the_target_is_told_by_its_end() {
         ..rule(7, "q")
     };
     let mut icmp = alert(info(Target::Destination));
-    (icmp.source_port, icmp.destination_port) = (None, None);
+    icmp.ports = None;
     // Of one rule, since the rest of what is said of a rule is kept.
     let mut back = alert(info(Target::Source));
     let first = back.clone();
-    back.source = ip("192.168.1.11");
+    back.addresses = Some((ip("192.168.1.11"), ip("1.2.3.4")));
     let (_, eve) = render(vec![first, back, icmp]);
     for (line, expected) in eve.iter().zip([
         r#","source":{"ip":"1.2.3.4","port":80},"target":{"ip":"192.168.1.10","port":40000},"metadata":{"a":["b"]}}}"#,
@@ -242,6 +240,31 @@ fn two_rules_at_one_address_one_after_the_other_keep_their_names() {
     for (n, line) in eve.iter().enumerate() {
         assert!(line.contains(&format!("\"signature\":\"rule {n}\"")), "{line}");
     }
+}
+
+/// As Suricata 7.0.10 wrote both.
+#[test]
+fn packets_without_ip_header() {
+    let mut cut = alert(rule(1_000_001, "cut"));
+    cut.addresses = None;
+    cut.ports = None;
+    cut.ip_proto = 0;
+    cut.raw = [0x05, 0x04, 0xff].into();
+    let live = Alert { pcap_number: 0, ..cut.clone() };
+    let (fast, eve) = render(vec![cut, live]);
+    assert!(
+        fast[0].ends_with("[Priority: 3] [**] [Raw pkt: 05 04 FF ] [pcap file packet: 1]"),
+        "{}",
+        fast[0]
+    );
+    assert!(fast[1].ends_with("[Priority: 3] [**] [Raw pkt: 05 04 FF ]"), "{}", fast[1]);
+    assert!(
+        eve[0].contains(
+            r#""pcap_cnt":1,"event_type":"alert","pkt_src":"wire/pcap","alert":{"action":"allowed""#
+        ),
+        "{}",
+        eve[0]
+    );
 }
 
 proptest! {
@@ -271,21 +294,19 @@ proptest! {
             ..rule(numbers.0, &message)
         });
         one.time = Timestamp(time);
-        one.source_port = ports.map(|p| p.0);
-        one.destination_port = ports.map(|p| p.1);
+        one.ports = ports;
         one.ip_proto = ip_proto;
         one.icmp = icmp;
         one.vlan = vlan.clone();
         one.interface = interface.as_deref().map(Arc::from);
         one.pcap_number = numbers.4;
-        if v6 {
-            one.destination = ip("2001:db8::ff");
-        }
+        let destination = ip(if v6 { "2001:db8::ff" } else { "1.2.3.4" });
+        one.addresses = Some((ip("192.168.1.10"), destination));
         one.flow = flow.map(|(to_server, a, b)| {
             let way = if to_server { FlowDirection::ToServer } else { FlowDirection::ToClient };
             view(way, (a, b), time)
         });
-        let (fast, eve) = render(vec![one.clone(), one.clone()]);
+        let (fast, eve) = render(vec![one.clone(), one]);
         prop_assert_eq!(fast.len(), 2);
         prop_assert_eq!(eve.len(), 2);
         let json: serde_json::Value = serde_json::from_str(&eve[1]).unwrap();
@@ -298,7 +319,7 @@ proptest! {
         prop_assert_eq!(json["vlan"].as_array().map_or(0, Vec::len), vlan.len());
         prop_assert_eq!(json["in_iface"].as_str(), interface.as_deref());
         prop_assert_eq!(json["flow"]["bytes_toserver"].as_u64(), flow.map(|f| f.1));
-        prop_assert_eq!(json["dest_ip"].as_str().unwrap().parse::<IpAddr>().unwrap(), one.destination);
+        prop_assert_eq!(json["dest_ip"].as_str().unwrap().parse::<IpAddr>().unwrap(), destination);
         let values = json["alert"]["metadata"].as_object()
             .map_or(0, |m| m.values().map(|v| v.as_array().unwrap().len()).sum::<usize>());
         prop_assert_eq!(values, pairs.len());

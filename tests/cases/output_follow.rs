@@ -56,8 +56,7 @@ fn what_the_writer_writes_is_what_the_follower_reads() {
             let sent = alert(rule(sid as u32, "both formats"));
             assert_eq!(read.sid, sid as u32);
             assert_eq!(read.time, sent.time);
-            assert_eq!((read.source, read.source_port), (sent.source, sent.source_port));
-            assert_eq!(read.destination_port, sent.destination_port);
+            assert_eq!((read.addresses, read.ports), (sent.addresses, sent.ports));
             assert_eq!((read.message.as_str(), read.protocol.as_str()), ("both formats", "TCP"));
         }
         assert_eq!(follower.unreadable(), 0);

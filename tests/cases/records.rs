@@ -296,6 +296,18 @@ fn engine_log(frames: &[Vec<u8>], rules: &str, settings: &[&str]) -> Vec<Value> 
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
+/// What cannot be read as IP still alerts, in the log too.
+#[test]
+fn a_packet_without_ip_header_is_logged() {
+    let runt = [&[5, 4, 3, 2, 1, 0, 0, 1, 2, 3, 4, 5, 8, 0][..], &[0x45, 0, 0]].concat();
+    let rules = r#"alert pkthdr any any -> any any (decode-event:ipv4.pkt_too_small; sid:1;)"#;
+    let log = engine_log(&[runt], rules, &[]);
+    let alerts: Vec<_> = log.iter().filter(|line| line["event_type"] == "alert").collect();
+    assert_eq!(alerts.len(), 1);
+    assert_eq!(alerts[0]["alert"]["signature_id"], 1);
+    assert_eq!((alerts[0].get("src_ip"), alerts[0].get("proto")), (None, None));
+}
+
 const RULES: &str = r#"
 alert ip any any -> any any (msg:"evil"; content:"evil"; sid:1; rev:2; metadata:a b, c d;)
 drop tcp any any -> any any (msg:"syn"; flags:S; sid:2;)

@@ -44,6 +44,9 @@ pub enum Target {
     Destination,
 }
 
+/// Bytes of a packet without IP header that an alert keeps, as many as Suricata's fast log shows.
+pub const RAW_BYTES: usize = 32;
+
 /// One alert, owned: it leaves the worker for the writer's queue.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Alert {
@@ -59,18 +62,16 @@ pub struct Alert {
     pub pcap_number: u64,
     /// VLAN ids, outermost first.
     pub vlan: Vec<u16>,
-    /// Source.
-    pub source: IpAddr,
-    /// Source port, where the transport has ports.
-    pub source_port: Option<u16>,
-    /// Destination.
-    pub destination: IpAddr,
-    /// Destination port.
-    pub destination_port: Option<u16>,
-    /// IP protocol number.
+    /// Source and destination; `None`: the packet has no IP header that can be read.
+    pub addresses: Option<(IpAddr, IpAddr)>,
+    /// Source and destination port, where the transport has ports.
+    pub ports: Option<(u16, u16)>,
+    /// IP protocol number; 0 without IP.
     pub ip_proto: u8,
     /// ICMP type and code.
     pub icmp: Option<(u8, u8)>,
+    /// The first bytes of a packet without IP header, [`RAW_BYTES`] at most.
+    pub raw: Box<[u8]>,
     /// The flow, where the packet has one.
     pub flow: Option<FlowView>,
     /// Where the packet came from.

@@ -31,8 +31,9 @@ pub(super) struct Row<'a> {
     pub(super) category: &'a str,
     pub(super) priority: u8,
     pub(super) protocol: &'a str,
-    pub(super) source: (IpAddr, Option<u16>),
-    pub(super) destination: (IpAddr, Option<u16>),
+    /// Source and destination; `None`: the packet has no IP header.
+    pub(super) addresses: Option<(IpAddr, IpAddr)>,
+    pub(super) ports: Option<(u16, u16)>,
     pub(super) icmp: Option<(u8, u8)>,
     pub(super) interface: Option<&'a str>,
 }
@@ -60,8 +61,8 @@ impl Console {
             category: &rule.category,
             priority: rule.priority,
             protocol,
-            source: (alert.source, alert.source_port),
-            destination: (alert.destination, alert.destination_port),
+            addresses: alert.addresses,
+            ports: alert.ports,
             icmp: alert.icmp,
             interface: alert.interface.as_deref(),
         };
@@ -86,12 +87,18 @@ impl Console {
             field::one_line(out, row.category);
             out.extend_from_slice(b", ");
         }
-        put(out, format_args!("priority {}] {{", row.priority));
-        field::one_line(out, row.protocol);
-        out.extend_from_slice(b"} ");
-        endpoint(out, row.source);
-        out.extend_from_slice(b" -> ");
-        endpoint(out, row.destination);
+        put(out, format_args!("priority {}] ", row.priority));
+        match row.addresses {
+            Some((source, destination)) => {
+                out.push(b'{');
+                field::one_line(out, row.protocol);
+                out.extend_from_slice(b"} ");
+                endpoint(out, (source, row.ports.map(|(port, _)| port)));
+                out.extend_from_slice(b" -> ");
+                endpoint(out, (destination, row.ports.map(|(_, port)| port)));
+            }
+            None => out.extend_from_slice(b"a packet without IP header"),
+        }
         if let Some((icmp_type, code)) = row.icmp {
             put(out, format_args!(" type {icmp_type} code {code}"));
         }
@@ -124,8 +131,8 @@ mod tests {
             category: "Some Class",
             priority: 1,
             protocol: "UDP",
-            source: ("2001:db8::1".parse().unwrap(), Some(53)),
-            destination: ("1.2.3.4".parse().unwrap(), Some(5000)),
+            addresses: Some(("2001:db8::1".parse().unwrap(), "1.2.3.4".parse().unwrap())),
+            ports: Some((53, 5000)),
             icmp: None,
             interface: Some("eth0"),
         };

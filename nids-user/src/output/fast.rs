@@ -32,7 +32,12 @@ impl Fast {
         field::one_line(out, or_null(&rule.message));
         out.extend_from_slice(b" [**] [Classification: ");
         field::one_line(out, or_null(&rule.category));
-        put(out, format_args!("] [Priority: {}] {{", rule.priority));
+        put(out, format_args!("] [Priority: {}] ", rule.priority));
+        let Some((from, to)) = alert.addresses else {
+            raw(out, alert);
+            return;
+        };
+        out.push(b'{');
         match field::protocol_name(alert.ip_proto) {
             Some(name) => out.extend_from_slice(name.as_bytes()),
             None => put(out, format_args!("PROTO:{:03}", alert.ip_proto)),
@@ -40,14 +45,27 @@ impl Fast {
         // ICMP shows its type and code where others have ports.
         let (source, destination) = match alert.icmp {
             Some((icmp_type, code)) => (icmp_type.into(), code.into()),
-            None => (alert.source_port.unwrap_or(0), alert.destination_port.unwrap_or(0)),
+            None => alert.ports.unwrap_or_default(),
         };
         out.extend_from_slice(b"} ");
-        field::address(out, alert.source);
+        field::address(out, from);
         put(out, format_args!(":{source} -> "));
-        field::address(out, alert.destination);
+        field::address(out, to);
         put(out, format_args!(":{destination}\n"));
     }
+}
+
+/// The begin of a packet that has no addresses.
+fn raw(out: &mut Vec<u8>, alert: &Alert) {
+    out.extend_from_slice(b"[**] [Raw pkt: ");
+    for byte in &alert.raw {
+        put(out, format_args!("{byte:02X} "));
+    }
+    out.push(b']');
+    if alert.pcap_number != 0 {
+        put(out, format_args!(" [pcap file packet: {}]", alert.pcap_number));
+    }
+    out.push(b'\n');
 }
 
 fn or_null(text: &str) -> &str {

@@ -28,16 +28,12 @@ pub struct LoggedAlert {
     pub category: String,
     /// 1 (highest) to 255.
     pub priority: u8,
-    /// Name of the IP protocol, in Suricata's spelling.
+    /// Name of the IP protocol, in Suricata's spelling; empty without IP header.
     pub protocol: String,
-    /// Source.
-    pub source: IpAddr,
-    /// Source port, where the protocol has ports.
-    pub source_port: Option<u16>,
-    /// Destination.
-    pub destination: IpAddr,
-    /// Destination port.
-    pub destination_port: Option<u16>,
+    /// Source and destination; `None`: the packet had no IP header that could be read.
+    pub addresses: Option<(IpAddr, IpAddr)>,
+    /// Source and destination port, where the protocol has ports.
+    pub ports: Option<(u16, u16)>,
     /// ICMP type and code.
     pub icmp: Option<(u8, u8)>,
     /// Interface, where the log names one.
@@ -99,8 +95,8 @@ impl LoggedAlert {
             category: &self.category,
             priority: self.priority,
             protocol: &self.protocol,
-            source: (self.source, self.source_port),
-            destination: (self.destination, self.destination_port),
+            addresses: self.addresses,
+            ports: self.ports,
             icmp: self.icmp,
             interface: self.interface.as_deref(),
         };
@@ -136,6 +132,14 @@ impl Line {
 
 fn eve(event: Event<'_>, line: &str) -> Option<LoggedAlert> {
     let rule = event.alert?;
+    // All of them, or the packet had no IP header.
+    let (protocol, addresses) = match (event.proto, event.src_ip, event.dest_ip) {
+        (Some(protocol), Some(source), Some(destination)) => {
+            (protocol.into_owned(), Some((source, destination)))
+        }
+        (None, None, None) => (String::new(), None),
+        _ => return None,
+    };
     let time: jiff::Timestamp = event.timestamp?.parse().ok()?;
     Some(LoggedAlert {
         time: nanoseconds(time)?,
@@ -145,11 +149,9 @@ fn eve(event: Event<'_>, line: &str) -> Option<LoggedAlert> {
         message: rule.signature.into_owned(),
         category: rule.category.into_owned(),
         priority: rule.severity,
-        protocol: event.proto?.into_owned(),
-        source: event.src_ip?,
-        source_port: event.src_port,
-        destination: event.dest_ip?,
-        destination_port: event.dest_port,
+        protocol,
+        addresses,
+        ports: event.src_port.zip(event.dest_port),
         icmp: event.icmp_type.zip(event.icmp_code),
         interface: event.in_iface.map(Cow::into_owned),
         line: line.into(),
@@ -168,8 +170,26 @@ fn fast(line: &str) -> Option<LoggedAlert> {
     // The message may hold anything, so its end is looked for from the right.
     let (message, rest) = rest.rsplit_once(" [**] [Classification: ")?;
     let (category, rest) = rest.rsplit_once("] [Priority: ")?;
-    let (priority, rest) = rest.split_once("] {")?;
-    let (protocol, rest) = rest.split_once("} ")?;
+    let (priority, rest) = rest.split_once("] ")?;
+    let mut alert = LoggedAlert {
+        time: nanoseconds(time)?,
+        gid,
+        sid,
+        rev,
+        message: or_empty(message),
+        category: or_empty(category),
+        priority: priority.parse().ok()?,
+        protocol: String::new(),
+        addresses: None,
+        ports: None,
+        icmp: None,
+        interface: None,
+        line: line.into(),
+    };
+    if rest.starts_with("[**] [Raw pkt: ") {
+        return Some(alert);
+    }
+    let (protocol, rest) = rest.strip_prefix('{')?.split_once("} ")?;
     let (source, destination) = rest.split_once(" -> ")?;
     let endpoint = |text: &str| -> Option<(IpAddr, u16)> {
         let (address, port) = text.rsplit_once(':')?;
@@ -182,23 +202,11 @@ fn fast(line: &str) -> Option<LoggedAlert> {
         "ICMP" | "IPv6-ICMP" => Some((u8::try_from(from).ok()?, u8::try_from(to).ok()?)),
         _ => None,
     };
-    Some(LoggedAlert {
-        time: nanoseconds(time)?,
-        gid,
-        sid,
-        rev,
-        message: or_empty(message),
-        category: or_empty(category),
-        priority: priority.parse().ok()?,
-        protocol: protocol.into(),
-        source,
-        source_port: has_ports.then_some(from),
-        destination,
-        destination_port: has_ports.then_some(to),
-        icmp,
-        interface: None,
-        line: line.into(),
-    })
+    alert.protocol = protocol.into();
+    alert.addresses = Some((source, destination));
+    alert.ports = has_ports.then_some((from, to));
+    alert.icmp = icmp;
+    Some(alert)
 }
 
 fn or_empty(text: &str) -> String {
@@ -237,8 +245,26 @@ mod tests {
         let fast = alert(
             "11/24/2026-02:03:04.123456  [**] [1:7:2] (null) [**] [Classification: (null)] [Priority: 3] {ICMP} 1.2.3.4:3 -> 5.6.7.8:1",
         );
-        assert_eq!((fast.icmp, fast.source_port), (Some((3, 1)), None));
+        assert_eq!((fast.icmp, fast.ports), (Some((3, 1)), None));
         assert!(fast.message.is_empty() && fast.category.is_empty());
+    }
+
+    #[test]
+    fn packets_without_ip_header() {
+        let eve = alert(
+            r#"{"timestamp":"2026-11-24T02:03:04.123456+0000","pcap_cnt":1,"event_type":"alert","pkt_src":"wire/pcap","alert":{"action":"allowed","gid":1,"signature_id":7,"rev":2,"signature":"cut","category":"Some Class","severity":2}}"#,
+        );
+        assert_eq!((eve.addresses, eve.ports, eve.protocol.as_str()), (None, None, ""));
+        let fast = alert(
+            "11/24/2026-02:03:04.123456  [**] [1:7:2] cut [**] [Classification: Some Class] [Priority: 2] [**] [Raw pkt: 05 04 ] [pcap file packet: 1]",
+        );
+        assert_eq!(eve, LoggedAlert { line: eve.line.clone(), ..fast });
+        let mut line = Vec::new();
+        eve.write_readable(&mut line, false);
+        let line = String::from_utf8(line).unwrap();
+        assert!(
+            line.ends_with("[1:7:2] cut [Some Class, priority 2] a packet without IP header\n")
+        );
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::decode::Packet;
 use crate::detect::Found;
-use crate::detect::alert::{Alert, Outer};
+use crate::detect::alert::{Alert, Outer, RAW_BYTES};
 use crate::detect::subject::Subject;
 use crate::output::{Anomaly, Oddity, Record, RecordSender};
 use crate::rule::ast::Action;
@@ -28,34 +28,34 @@ impl Out<'_> {
     #[cold]
     pub(super) fn alert(&mut self, found: Found<'_>, subject: &Subject<'_>) {
         *self.raised += 1;
-        if let Some(alert) = self.make(found, subject) {
-            self.records.send(alert);
-        }
+        self.records.send(self.make(found, subject));
     }
 
-    /// What leaves the worker for one match. A packet without IP has no alert.
-    fn make(&self, found: Found<'_>, subject: &Subject<'_>) -> Option<Alert> {
+    /// What leaves the worker for one match.
+    fn make(&self, found: Found<'_>, subject: &Subject<'_>) -> Alert {
         let packet = subject.packet;
-        let ip = packet.ip.as_ref()?;
-        let ports = packet.ports();
-        Some(Alert {
+        let ip = packet.ip.as_ref();
+        let raw = match ip {
+            Some(_) => &[],
+            None => packet.frame.data.get(..RAW_BYTES).unwrap_or(packet.frame.data),
+        };
+        Alert {
             time: packet.frame.time,
             rule: found.rule.clone(),
             interface: self.interface.cloned(),
             direction: packet.frame.direction,
             pcap_number: packet.frame.number,
             vlan: packet.vlan.ids().collect(),
-            source: ip.source(),
-            source_port: ports.map(|(source, _)| source),
-            destination: ip.destination(),
-            destination_port: ports.map(|(_, destination)| destination),
-            ip_proto: ip.protocol(),
+            addresses: ip.map(|ip| (ip.source(), ip.destination())),
+            ports: packet.ports(),
+            ip_proto: ip.map_or(0, |ip| ip.protocol()),
             icmp: icmp(packet),
+            raw: raw.into(),
             flow: subject.flow.copied(),
             origin: packet.origin,
             outer: self.outer.and_then(|outer| around(outer, packet)),
             blocked: self.blocks && blocks(found.action),
-        })
+        }
     }
 }
 

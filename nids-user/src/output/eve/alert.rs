@@ -3,6 +3,7 @@
 //! What is said of the rule is the same for all its alerts and is rendered once.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::Eve;
@@ -46,20 +47,18 @@ impl Eve {
         put(out, format_args!(",\"alert\":{{\"action\":\"{action}\""));
         match alert.rule.target {
             None => out.extend_from_slice(self.rules.text(&alert.rule)),
-            Some(target) => rule_keys(out, &alert.rule, |out| ends(out, alert, target)),
+            Some(target) => rule_keys(out, &alert.rule, |out| sides(out, alert, target)),
         }
         out.push(b'}');
         if let Some(outer) = &alert.outer {
             tunnel(out, outer, alert.pcap_number);
         }
-        if let Some(flow) = &alert.flow {
-            self.flow_of_alert(out, alert, flow);
+        if let (Some(flow), Some(ends)) = (&alert.flow, ends(alert)) {
+            self.flow_of_alert(out, ends, flow);
         }
     }
 
-    fn flow_of_alert(&mut self, out: &mut Vec<u8>, alert: &Alert, flow: &FlowView) {
-        let from = (alert.source, alert.source_port);
-        let to = (alert.destination, alert.destination_port);
+    fn flow_of_alert(&mut self, out: &mut Vec<u8>, (from, to): (End, End), flow: &FlowView) {
         let (word, client, server) = match flow.direction {
             FlowDirection::ToServer => ("to_server", from, to),
             FlowDirection::ToClient => ("to_client", to, from),
@@ -99,10 +98,19 @@ fn tunnel(out: &mut Vec<u8>, outer: &Outer, pcap_number: u64) {
     out.extend_from_slice(b",\"pkt_src\":\"wire/pcap\"}");
 }
 
+/// An address, and a port where there are ports.
+type End = (IpAddr, Option<u16>);
+
+/// Source and destination of the packet, where it has an IP header.
+fn ends(alert: &Alert) -> Option<(End, End)> {
+    let (source, destination) = alert.addresses?;
+    let from = (source, alert.ports.map(|(port, _)| port));
+    Some((from, (destination, alert.ports.map(|(_, port)| port))))
+}
+
 /// Which end is attacked, and the other one.
-fn ends(out: &mut Vec<u8>, alert: &Alert, target: Target) {
-    let from = (alert.source, alert.source_port);
-    let to = (alert.destination, alert.destination_port);
+fn sides(out: &mut Vec<u8>, alert: &Alert, target: Target) {
+    let Some((from, to)) = ends(alert) else { return };
     let sides = match target {
         Target::Source => [("source", to), ("target", from)],
         Target::Destination => [("source", from), ("target", to)],

@@ -39,10 +39,10 @@ impl<'a> Header<'a> {
             interface: alert.interface.as_deref(),
             pcap_number: alert.pcap_number,
             vlan: Vlan::OfPacket(&alert.vlan),
-            tuple: Some(Tuple {
-                source: alert.source,
-                destination: alert.destination,
-                ports: alert.source_port.zip(alert.destination_port),
+            tuple: alert.addresses.map(|(source, destination)| Tuple {
+                source,
+                destination,
+                ports: alert.ports,
                 ip_proto: alert.ip_proto,
                 icmp: alert.icmp,
             }),
