@@ -5,6 +5,8 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use etherparse::{IpNumber, PacketBuilder};
 use nids::capture::{Direction, Frame, LinkType, Timestamp};
 use nids::config::Settings;
@@ -23,7 +25,8 @@ use serde_json::Value;
 use super::output::{alert, rule};
 use crate::session::{ACK, SYN, Session, end};
 
-const ALL: [EveType; 4] = [EveType::Alert, EveType::Flow, EveType::Netflow, EveType::Anomaly];
+const ALL: [EveType; 5] =
+    [EveType::Alert, EveType::Flow, EveType::Netflow, EveType::Anomaly, EveType::Packet];
 const T0: u64 = 1_700_000_000_000_000_000;
 const MILLISECOND: u64 = 1_000_000;
 
@@ -160,7 +163,7 @@ fn each_output_takes_its_types() {
     };
     let (sender, writer) = start(config, Policy::Block).unwrap();
     let wanted = ALL.map(|one| sender.types().has(one));
-    assert_eq!(wanted, [false, false, true, false]);
+    assert_eq!(wanted, [false, false, true, false, false]);
     for sid in 0..3 {
         sender.send(alert(rule(sid, "x")));
         sender.send(Record::Netflow(tcp_flow(), FlowDirection::ToClient));
@@ -306,6 +309,22 @@ fn a_packet_without_ip_header_is_logged() {
     assert_eq!(alerts.len(), 1);
     assert_eq!(alerts[0]["alert"]["signature_id"], 1);
     assert_eq!((alerts[0].get("src_ip"), alerts[0].get("proto")), (None, None));
+}
+
+/// A tagged session: the packets behind the one that alerted, whole. That one counts too, as in Suricata.
+#[test]
+fn packets_that_a_tag_asks_for_are_logged() {
+    let mut session = Session::default();
+    session.exchange(end("10.0.0.1", 4000), end("10.0.0.2", 80), b"hello", b"answer");
+    let rules = "alert tcp any any -> any any (flags:S; tag:session,4,packets; sid:1;)";
+    let log = engine_log(&session.frames, rules, &[]);
+    let packets: Vec<_> = log.iter().filter(|line| line["event_type"] == "packet").collect();
+    let numbers: Vec<_> = packets.iter().filter_map(|line| line["pcap_cnt"].as_u64()).collect();
+    assert_eq!(numbers, [2, 3, 4]);
+    assert_eq!(packets[0]["src_port"], 80);
+    assert_eq!(packets[0]["packet_info"]["linktype"], 1);
+    let bytes = STANDARD.decode(packets[0]["packet"].as_str().unwrap()).unwrap();
+    assert_eq!(bytes, session.frames[1]);
 }
 
 const RULES: &str = r#"

@@ -44,6 +44,21 @@ pub enum LinkType {
     Chdlc,
 }
 
+impl LinkType {
+    /// The number that capture files give it.
+    pub fn number(self) -> u16 {
+        match self {
+            Self::Ethernet => 1,
+            Self::RawIp => 101,
+            Self::Null => 0,
+            Self::LinuxSll => 113,
+            Self::LinuxSll2 => 276,
+            Self::Ppp => 9,
+            Self::Chdlc => 104,
+        }
+    }
+}
+
 /// Which way a frame went through the interface.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Direction {

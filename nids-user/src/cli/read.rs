@@ -37,7 +37,7 @@ pub struct Args {
         long,
         value_name = "TYPES",
         value_delimiter = ',',
-        default_value = "alert",
+        default_value = "alert,packet",
         requires = "eve"
     )]
     eve_types: Vec<EveType>,

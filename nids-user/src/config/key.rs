@@ -41,11 +41,12 @@ const SECONDS: &str = "a number of seconds";
 const ON: &[&str] = &["yes", "true", "on", "1"];
 const OFF: &[&str] = &["no", "false", "off", "0"];
 
-const NO_DEFRAG: &str = "defragmentation has no such setting yet";
+const NO_DEFRAG: &str = "defragmentation has no such setting";
 const NO_APP_LAYER: &str = "application protocols are not parsed yet";
 const NO_IPS: &str = "this sensor watches and does not block";
 const SELF_SIZED: &str = "the flow table sizes itself by flow.memcap";
-const NO_EMERGENCY: &str = "the flow table has no emergency mode yet";
+const FIXED_EMERGENCY: &str =
+    "an emergency has fixed timeouts, and ends when three tenths are free";
 
 /// Sets a timeout of one protocol and state.
 macro_rules! timeout {
@@ -186,7 +187,7 @@ const KEYS: &[(&str, Effect)] = &[
     ("flow.prealloc", Missing { in_force: &[], reason: SELF_SIZED }),
     ("flow.managers", Missing { in_force: &[], reason: "each worker tends its own flows" }),
     ("flow.recyclers", Missing { in_force: &[], reason: "each worker tends its own flows" }),
-    ("flow.emergency-recovery", Missing { in_force: &[], reason: NO_EMERGENCY }),
+    ("flow.emergency-recovery", Missing { in_force: &["30"], reason: FIXED_EMERGENCY }),
     ("flow.memcap-policy", Missing { in_force: &["ignore"], reason: NO_IPS }),
     ("flow-timeouts.tcp.new", timeout!(tcp, new)),
     ("flow-timeouts.tcp.established", timeout!(tcp, established)),
@@ -198,7 +199,7 @@ const KEYS: &[(&str, Effect)] = &[
     ("flow-timeouts.default.new", timeout!(other, new)),
     ("flow-timeouts.default.established", timeout!(other, established)),
     ("flow-timeouts.default.closed", timeout!(other, closed)),
-    ("flow-timeouts.*.*", Missing { in_force: &[], reason: NO_EMERGENCY }),
+    ("flow-timeouts.*.*", Missing { in_force: &[], reason: FIXED_EMERGENCY }),
     (
         "mode",
         Apply {
@@ -407,8 +408,8 @@ const KEYS: &[(&str, Effect)] = &[
     ),
     ("unix-command.enabled", Missing { in_force: OFF, reason: "there is no command socket yet" }),
     ("host-mode", Missing { in_force: &["sniffer-only", "auto"], reason: NO_IPS }),
-    ("asn1-max-frames", Missing { in_force: &[], reason: "ASN.1 is not decoded yet" }),
-    ("pcre.**", Missing { in_force: &[], reason: "regular expressions are not there yet" }),
+    ("asn1-max-frames", Missing { in_force: &[], reason: "its bound is 256 elements" }),
+    ("pcre.**", Missing { in_force: &[], reason: "searches are bounded by steps" }),
     ("vlan.**", Missing { in_force: ON, reason: "VLANs have no other setting" }),
 ];
 

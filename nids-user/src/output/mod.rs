@@ -23,7 +23,7 @@ use std::path::PathBuf;
 
 pub use console::colour_wanted;
 pub use counters::{LossReason, OutputCounters, SinkCounters};
-pub use record::{Anomaly, Oddity, Record};
+pub use record::{Anomaly, Oddity, Record, TaggedPacket};
 pub use writer::{RecordSender, Writer, start};
 
 /// Where alerts and other records go. Each output may be on at once.
@@ -79,6 +79,8 @@ pub enum EveType {
     Netflow,
     /// A packet is malformed, or does not fit its TCP session.
     Anomaly,
+    /// A packet that the tag of a rule asks for.
+    Packet,
 }
 
 /// A set of types of EVE records.
@@ -86,9 +88,9 @@ pub enum EveType {
 pub struct EveTypes(u8);
 
 impl Default for EveTypes {
-    /// Alerts only.
+    /// Alerts, and the packets that their tags ask for.
     fn default() -> Self {
-        Self::from_iter([EveType::Alert])
+        Self::from_iter([EveType::Alert, EveType::Packet])
     }
 }
 

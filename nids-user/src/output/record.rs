@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::EveType;
-use crate::capture::Timestamp;
+use crate::capture::{LinkType, Timestamp};
 use crate::decode::{self, Origin};
 use crate::detect::alert::Alert;
 use crate::flow::{FlowDirection, FlowRecord};
@@ -21,6 +21,8 @@ pub enum Record {
     Netflow(FlowRecord, FlowDirection),
     /// Something was odd about a packet.
     Anomaly(Anomaly),
+    /// The tag of a rule asks for a packet.
+    Packet(TaggedPacket),
 }
 
 impl Record {
@@ -31,6 +33,7 @@ impl Record {
             Self::Flow(_) => EveType::Flow,
             Self::Netflow(..) => EveType::Netflow,
             Self::Anomaly(_) => EveType::Anomaly,
+            Self::Packet(_) => EveType::Packet,
         }
     }
 }
@@ -39,6 +42,35 @@ impl From<Alert> for Record {
     fn from(alert: Alert) -> Self {
         Self::Alert(alert)
     }
+}
+
+/// One packet that the tag of a rule asks for, owned.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TaggedPacket {
+    /// Time of the packet.
+    pub time: Timestamp,
+    /// Name of the interface, `None` for a file.
+    pub interface: Option<Arc<str>>,
+    /// Position in the file, 0 for a live packet.
+    pub pcap_number: u64,
+    /// VLAN ids, outermost first.
+    pub vlan: Vec<u16>,
+    /// Source and destination.
+    pub addresses: (IpAddr, IpAddr),
+    /// Source and destination port, where there is a transport with ports.
+    pub ports: Option<(u16, u16)>,
+    /// IP protocol number.
+    pub ip_proto: u8,
+    /// ICMP type and code.
+    pub icmp: Option<(u8, u8)>,
+    /// The flow's id, where the packet has one.
+    pub flow: Option<u64>,
+    /// Where the packet came from.
+    pub origin: Origin,
+    /// How the bytes begin.
+    pub link: LinkType,
+    /// The bytes of the frame that it was found in, or of the datagram put together.
+    pub bytes: Box<[u8]>,
 }
 
 /// What was odd about a packet.

@@ -137,7 +137,11 @@ impl Flows {
         let Some(tracked) = tracked else {
             let subject = Subject::new(packet, None);
             inspector.begin(ruleset, &subject);
-            inspector.finish(ruleset, &subject, None, &mut |found| out.alert(found, &subject));
+            let outcome =
+                inspector.finish(ruleset, &subject, None, &mut |found| out.alert(found, &subject));
+            if outcome.tagged {
+                out.tagged(&subject);
+            }
             return Ok(());
         };
         let Some((flow, streams)) = self.table.flow(tracked.index) else { return Ok(()) };
@@ -178,6 +182,9 @@ impl Flows {
         let kept = Some((&mut flow.state, &mut self.budget));
         let outcome =
             inspector.finish(ruleset, &subject, kept, &mut |found| out.alert(found, &subject));
+        if outcome.tagged {
+            out.tagged(&subject);
+        }
         flow.passed |= outcome.passed;
         flow.dropped |= self.inline && outcome.flow_dropped;
         flow.alerted |= *out.raised != raised_before;

@@ -6,7 +6,7 @@ use crate::decode::Packet;
 use crate::detect::Found;
 use crate::detect::alert::{Alert, Outer, RAW_BYTES};
 use crate::detect::subject::Subject;
-use crate::output::{Anomaly, Oddity, Record, RecordSender};
+use crate::output::{Anomaly, EveType, Oddity, Record, RecordSender, TaggedPacket};
 use crate::rule::ast::Action;
 use crate::stream;
 
@@ -29,6 +29,30 @@ impl Out<'_> {
     pub(super) fn alert(&mut self, found: Found<'_>, subject: &Subject<'_>) {
         *self.raised += 1;
         self.records.send(self.make(found, subject));
+    }
+
+    /// A packet that the tag of a rule asks for.
+    #[cold]
+    pub(super) fn tagged(&self, subject: &Subject<'_>) {
+        let packet = subject.packet;
+        let Some(ip) = packet.ip.as_ref().filter(|_| self.records.types().has(EveType::Packet))
+        else {
+            return;
+        };
+        self.records.send(Record::Packet(TaggedPacket {
+            time: packet.frame.time,
+            interface: self.interface.cloned(),
+            pcap_number: packet.frame.number,
+            vlan: packet.vlan.ids().collect(),
+            addresses: (ip.source(), ip.destination()),
+            ports: packet.ports(),
+            ip_proto: ip.protocol(),
+            icmp: icmp(packet),
+            flow: subject.flow.map(|flow| flow.id),
+            origin: packet.origin,
+            link: packet.frame.link,
+            bytes: packet.frame.data.into(),
+        }));
     }
 
     /// What leaves the worker for one match.

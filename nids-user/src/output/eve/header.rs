@@ -8,7 +8,7 @@ use crate::detect::alert::Alert;
 use crate::flow::{FlowDirection, FlowRecord};
 use crate::output::community_id::Tuple;
 use crate::output::field::{self, Calendar, put};
-use crate::output::record::Anomaly;
+use crate::output::record::{Anomaly, TaggedPacket};
 
 /// The begin of a record.
 #[derive(Debug)]
@@ -45,6 +45,26 @@ impl<'a> Header<'a> {
                 ports: alert.ports,
                 ip_proto: alert.ip_proto,
                 icmp: alert.icmp,
+            }),
+            icmp_response: None,
+        }
+    }
+
+    pub(super) fn of_packet(packet: &'a TaggedPacket) -> Self {
+        let (source, destination) = packet.addresses;
+        Self {
+            event_type: "packet",
+            time: packet.time,
+            flow_id: packet.flow,
+            interface: packet.interface.as_deref(),
+            pcap_number: packet.pcap_number,
+            vlan: Vlan::OfPacket(&packet.vlan),
+            tuple: Some(Tuple {
+                source,
+                destination,
+                ports: packet.ports,
+                ip_proto: packet.ip_proto,
+                icmp: packet.icmp,
             }),
             icmp_response: None,
         }

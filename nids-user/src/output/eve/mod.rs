@@ -9,9 +9,12 @@ mod header;
 use alert::Rules;
 use header::Header;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
 use super::EveTypes;
 use super::field::{Calendar, put};
-use super::record::{Anomaly, Oddity, Record};
+use super::record::{Anomaly, Oddity, Record, TaggedPacket};
 use crate::capture::Timestamp;
 
 /// Writes EVE lines.
@@ -49,6 +52,7 @@ impl Eve {
             Record::Flow(flow) => self.flow(out, flow),
             Record::Netflow(flow, direction) => self.netflow(out, flow, *direction),
             Record::Anomaly(anomaly) => self.anomaly(out, anomaly),
+            Record::Packet(packet) => self.packet(out, packet),
         }
         out.extend_from_slice(b"}\n");
     }
@@ -65,6 +69,16 @@ impl Eve {
         };
         let text = format_args!("{{\"type\":\"{kind}\",\"event\":\"{prefix}.{name}\"}}");
         put(out, format_args!(",\"anomaly\":{text}"));
+    }
+
+    /// One packet that the tag of a rule asks for.
+    fn packet(&mut self, out: &mut Vec<u8>, packet: &TaggedPacket) {
+        let header = Header::of_packet(packet);
+        header.write(out, &mut self.time);
+        header.origin(out, packet.origin);
+        self.community_id(out, &header);
+        let (bytes, link) = (STANDARD.encode(&packet.bytes), packet.link.number());
+        put(out, format_args!(",\"packet\":\"{bytes}\",\"packet_info\":{{\"linktype\":{link}}}"));
     }
 
     /// As Suricata does it, only what has a flow has a Community ID.
