@@ -46,8 +46,8 @@ impl Pipeline for Counting {
 
 impl Inspection for Counting {
     type Rules = Option<u16>;
-    fn install(&mut self, generation: u8, rules: Arc<Self::Rules>) {
-        self.rules[usize::from(generation)] = Some(rules);
+    fn install(&mut self, generation: u32, rules: Arc<Self::Rules>) {
+        self.rules[generation as usize & 1] = Some(rules);
     }
     fn books(&self) -> AgentBooks {
         AgentBooks {
@@ -55,6 +55,7 @@ impl Inspection for Counting {
             inspected: self.inspected,
             skipped: Vec::new(),
             given_up: Vec::new(),
+            shunts: Vec::new(),
             alerts: self.mixed,
         }
     }
@@ -193,7 +194,7 @@ impl Pipeline for Sparing {
 
 impl Inspection for Sparing {
     type Rules = Option<u16>;
-    fn install(&mut self, _: u8, _: Arc<Self::Rules>) {}
+    fn install(&mut self, _: u32, _: Arc<Self::Rules>) {}
     fn books(&self) -> AgentBooks {
         self.books.clone()
     }

@@ -20,6 +20,7 @@ pub mod reference;
 pub mod sensor;
 pub mod service;
 mod shunt;
+mod shunting;
 mod soundness;
 mod split;
 mod traffic;

@@ -106,7 +106,7 @@ fn it_says_what_it_does_and_stops_in_order() {
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
         let run = Run::start(&bed.server, &["--workers", "2"]).unwrap();
         let line = run.process.stderr.find("listening on ", LIMIT).unwrap();
-        assert_eq!(line, "listening on s0 (driver mode), 2 workers, 1 rule");
+        assert_eq!(line, "listening on s0 (driver mode), s0 egress (tcx mode), 2 workers, 1 rule");
         assert_ne!(attached(&bed.server), "");
         // Nothing that could be attached elsewhere is kept.
         assert_eq!(descriptors(run.process.pid()), ["bpf-map", "bpf_link"]);

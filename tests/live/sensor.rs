@@ -98,6 +98,8 @@ pub struct Balance {
     pub seen: u64,
     /// Frames no rule could care about.
     pub filtered: u64,
+    /// Frames of flows that are let by.
+    pub shunted: u64,
     /// Frames handed to the agent.
     pub forwarded: u64,
     /// Frames that should have been handed over and were not.
@@ -124,6 +126,7 @@ impl Balance {
         Ok(Self {
             seen: number("seen")?,
             filtered: number("filtered")?,
+            shunted: number("shunted")?,
             forwarded: number("forwarded")?,
             lost: number("lost")?,
             inspected: number("inspected")?,
@@ -133,9 +136,9 @@ impl Balance {
 
     /// What is missing from either side of the books; (0, 0) when they balance.
     pub fn difference(&self) -> (i128, i128) {
-        let [seen, filtered, forwarded, lost] =
-            [self.seen, self.filtered, self.forwarded, self.lost].map(i128::from);
+        let [seen, filtered, shunted, forwarded, lost] =
+            [self.seen, self.filtered, self.shunted, self.forwarded, self.lost].map(i128::from);
         let [inspected, skipped] = [self.inspected, self.skipped].map(i128::from);
-        (seen - filtered - forwarded - lost, forwarded - inspected - skipped)
+        (seen - filtered - shunted - forwarded - lost, forwarded - inspected - skipped)
     }
 }

@@ -77,7 +77,8 @@ fn agrees_in(mode: &str) {
     let _nginx = Nginx::start(&bed.server, &[80]).unwrap();
 
     // Real requests.
-    let args = ["--iface", SERVER_IFACE, "--mode", mode];
+    // tcpdump is told to look at what comes in, too.
+    let args = ["--iface", SERVER_IFACE, "--mode", mode, "--direction", "ingress"];
     let mut sensor = Sensor::start(nids(), &bed.server, RULES, args).unwrap();
     let witness = tcpdump(&bed, &file);
     for path in ["/", "/large", "/../../etc/passwd"] {
@@ -133,7 +134,8 @@ fn a_flood_that_overruns_the_ring_is_accounted_for_to_the_packet() {
     }
     let rules = r#"alert udp any any -> any 5000 (msg:"flood"; content:"never sent"; sid:1;)"#;
     let bed = Bed::quiet().unwrap();
-    let args = ["--iface", SERVER_IFACE, "--mode", "driver", "--ring-size", "64"];
+    let args = ["--mode", "driver", "--direction", "ingress", "--ring-size", "64"];
+    let args = ["--iface", SERVER_IFACE].into_iter().chain(args);
     let mut sensor = Sensor::start(nids(), &bed.server, rules, args).unwrap();
     let socket = bed.client.within(|| UdpSocket::bind(("0.0.0.0", 0))).unwrap();
     let payload = [b'x'; 400];

@@ -47,7 +47,7 @@ pub struct Args {
     #[arg(long)]
     json: bool,
     /// Which way packets go through the interface.
-    #[arg(long, value_enum, default_value = "ingress")]
+    #[arg(long, value_enum, default_value = "auto")]
     direction: DirectionChoice,
     /// How to attach.
     #[arg(long, value_enum, default_value = "auto")]

@@ -62,7 +62,7 @@ pub struct Args {
     #[arg(long, value_name = "MODE", default_value = "auto")]
     mode: ModeChoice,
     /// Which frames to see; those that leave are always seen through tcx.
-    #[arg(long, value_name = "WAY", default_value = "ingress")]
+    #[arg(long, value_name = "WAY", default_value = "auto")]
     direction: DirectionChoice,
     /// Worker threads [default: one for each processor].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
@@ -88,6 +88,10 @@ pub struct Args {
     /// Have the kernel hand over every frame, whatever the rules want.
     #[arg(long)]
     no_filter: bool,
+    /// Inspect every packet of every flow, also of those that no rule can match any more, instead of
+    /// having the kernel let these by.
+    #[arg(long)]
+    no_shunt: bool,
     /// Set a variable or setting, by Suricata's name: vars.address-groups.HOME_NET=10.0.0.0/8.
     #[arg(long, value_name = "NAME=VALUE")]
     set: Vec<String>,
@@ -114,6 +118,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let mut settings = Settings::default();
     settings.set_all(&args.set, args.lenient)?;
     args.rule_args.apply(&mut settings);
+    settings.shunt &= !args.no_shunt;
     let identity = args.user.as_deref().map(Identity::find).transpose()?;
     let interfaces = match args.iface.as_slice() {
         [] => vec![interface::default_route()?],
@@ -148,7 +153,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
         ..OutputConfig::default()
     };
     let (alerts, writer) = output::start(outputs, Policy::Count)?;
-    let (capture, rings) = Capture::open(&capture_settings(&args, interfaces))?;
+    let (mut capture, rings) = Capture::open(&capture_settings(&args, &settings, interfaces))?;
     for note in capture.notes() {
         log::info!("{note}");
     }
@@ -160,11 +165,16 @@ pub fn run(args: Args) -> Result<(), Failure> {
         capture.ports().iter().map(|port| Some(port.interface.as_str().into())).collect();
     let (workers, secret) = (rings.len() as u32, xdp::secret()?);
     let shared = Shared::new(secret);
+    let mut shunters = capture.take_shunters().into_iter();
     let sensor = Sensor::start(capture, rings, writer, &first, |number| {
         let shared = Arc::clone(&shared);
         let (number, names) = (number as u8, names.clone());
         let config = EngineConfig::live(&settings, number, workers, secret, names, shared);
-        Engine::new(config, alerts.clone())
+        let engine = Engine::new(config, alerts.clone());
+        match shunters.next() {
+            Some(shunter) => engine.shunt_with(shunter),
+            None => engine,
+        }
     })?;
     drop(alerts);
     announce(&sensor, &first.summary);
@@ -184,8 +194,9 @@ fn announce<P: Inspection>(sensor: &Sensor<P>, rules: &str) {
     eprintln!("listening on {}, {workers}, {rules}", ports.join(", "));
 }
 
-fn capture_settings(args: &Args, interfaces: Vec<String>) -> xdp::Settings {
+fn capture_settings(args: &Args, settings: &Settings, interfaces: Vec<String>) -> xdp::Settings {
     xdp::Settings {
+        shunt_slots: if settings.shunt { xdp::SHUNT_SLOTS } else { 0 },
         mode: args.mode,
         direction: args.direction,
         workers: args.workers.map(usize::from),

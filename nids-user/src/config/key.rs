@@ -183,6 +183,16 @@ const KEYS: &[(&str, Effect)] = &[
             },
         },
     ),
+    (
+        "flow.shunt",
+        Apply {
+            expected: YES_OR_NO,
+            put: |settings, text| {
+                settings.shunt = value::boolean(text)?;
+                Some(())
+            },
+        },
+    ),
     ("flow.hash-size", Missing { in_force: &[], reason: SELF_SIZED }),
     ("flow.prealloc", Missing { in_force: &[], reason: SELF_SIZED }),
     ("flow.managers", Missing { in_force: &[], reason: "each worker tends its own flows" }),
@@ -252,7 +262,16 @@ const KEYS: &[(&str, Effect)] = &[
     ("stream.drop-invalid", Missing { in_force: &[], reason: NO_IPS }),
     ("stream.max-syn-queued", stream!(max_syn_queued, "a number up to 255", value::number)),
     ("stream.max-synack-queued", stream!(max_synack_queued, "a number up to 255", value::number)),
-    ("stream.bypass", Missing { in_force: OFF, reason: "see flow.shunt" }),
+    (
+        "stream.bypass",
+        Apply {
+            expected: YES_OR_NO,
+            put: |settings, text| {
+                settings.stream_bypass = Some(value::boolean(text)?);
+                Some(())
+            },
+        },
+    ),
     ("stream.reassembly.memcap", stream!(reassembly_memcap, SIZE, value::memory)),
     ("stream.reassembly.depth", stream!(depth, SIZE, value::memory)),
     ("stream.reassembly.toserver-chunk-size", stream!(to_server_chunk, SIZE, value::memory)),

@@ -36,6 +36,10 @@ pub struct Settings {
     pub tunnels: Tunnels,
     /// `stream.*` and `host-os-policy.*`; the caps are for all workers together.
     pub stream: stream::Config,
+    /// `stream.bypass`; by default yes for live traffic, no for capture files.
+    pub stream_bypass: Option<bool>,
+    /// Ours, `flow.shunt`: have the kernel let by the flows that need no more inspection.
+    pub shunt: bool,
     /// `stream.inline`, or `mode=ips`: a capture file is inspected as Suricata does it inline.
     pub inline: bool,
     /// `defrag.*`; `memcap` is for all workers together.
@@ -68,6 +72,8 @@ impl Default for Settings {
             flow: Limits::default(),
             tunnels: Tunnels::default(),
             stream: stream::Config { app_layer: false, ..stream::Config::default() },
+            stream_bypass: None,
+            shunt: true,
             inline: false,
             defrag: defrag::Limits::default(),
             datasets: DatasetSettings::default(),

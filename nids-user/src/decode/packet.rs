@@ -520,15 +520,18 @@ pub fn of_flow_end(ends: &Ends, direction: FlowDirection, time: Timestamp) -> Pa
         })),
         _ => None,
     };
-    packet.transport = Transport::Tcp(Tcp {
-        header: &[],
-        source,
-        destination,
-        seq: 0,
-        ack: 0,
-        flags: Tcp::ACK,
-        window: 0,
-        urgent: 0,
-    });
+    packet.transport = match ends.ip_proto {
+        transport::UDP => Transport::Udp(Udp { header: &[], source, destination }),
+        _ => Transport::Tcp(Tcp {
+            header: &[],
+            source,
+            destination,
+            seq: 0,
+            ack: 0,
+            flags: Tcp::ACK,
+            window: 0,
+            urgent: 0,
+        }),
+    };
     packet
 }

@@ -126,6 +126,12 @@ impl Tunnels {
         }
     }
 
+    /// Whether the packet is a datagram in which a tunnel is looked for.
+    #[inline]
+    pub fn may_be_in(&self, packet: &Packet<'_>) -> bool {
+        matches!(packet.transport, Transport::Udp(udp) if self.takes(udp.source, udp.destination))
+    }
+
     /// Whether a tunnel is looked for in datagrams with these ports.
     #[inline]
     fn takes(&self, from: u16, to: u16) -> bool {

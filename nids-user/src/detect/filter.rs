@@ -184,9 +184,8 @@ fn want(table: &mut [u8; 256], number: u8) {
 }
 
 fn tcp_levels(signature: &Signature) -> Levels {
-    let control = Tcp::SYN | Tcp::FIN | Tcp::RST;
     let holding = || (0..=u8::MAX).filter(|flags| signature.takes_flags(*flags));
-    let own = if holding().all(|flags| flags & control != 0) {
+    let own = if signature.takes_control_only() {
         LEVEL_CONTROL
     } else if signature.needs_payload() {
         LEVEL_PAYLOAD
@@ -237,6 +236,12 @@ impl Signature {
             || self.flow.established.is_some()
             || self.flow.direction.is_some()
             || self.checks.iter().any(Check::is_of_history)
+    }
+
+    /// Whether it matches segments with SYN, FIN or RST only.
+    pub(super) fn takes_control_only(&self) -> bool {
+        let control = Tcp::SYN | Tcp::FIN | Tcp::RST;
+        (0..=u8::MAX).filter(|flags| self.takes_flags(*flags)).all(|flags| flags & control != 0)
     }
 
     fn takes_flags(&self, flags: u8) -> bool {

@@ -14,6 +14,7 @@ use crate::flow::FlowDirection;
 use crate::rule::port::PortSet;
 
 use super::buffer::Buffer;
+use super::interest::Interest;
 use super::prefilter::Prefilter;
 use super::protocol::{ESP, ICMP, ICMPV6, SCTP, TCP, UDP, number};
 use super::signature::{Payload, Signature};
@@ -32,6 +33,10 @@ pub struct Group {
     pub of_events: Box<[u32]>,
     /// Of these, the ones with contents that are inspected in streams: tried on each piece of stream.
     pub always_in_stream: Box<[u32]>,
+    /// Those that every packet of a flow can matter to.
+    pub lasting: Box<[u32]>,
+    /// Those to which one can until the stream was shown to its depth.
+    pub streaming: Box<[u32]>,
 }
 
 /// What a prefilter scans.
@@ -252,7 +257,15 @@ impl Group {
                 .get(*index as usize)
                 .is_some_and(|s| s.payload.is_some() && s.payload_in.is_in_stream())
         }));
+        let interested = |interest| {
+            let is = |index: &u32| {
+                signatures.get(*index as usize).is_some_and(|it| it.interest() == interest)
+            };
+            members.iter().copied().filter(is).collect()
+        };
         Self {
+            lasting: interested(Interest::Lasting),
+            streaming: interested(Interest::Stream),
             prefilters: prefilters.into(),
             always: always.into(),
             of_events: of_events.into(),

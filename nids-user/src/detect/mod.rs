@@ -28,6 +28,7 @@ pub mod flow_state;
 pub mod geoip;
 pub mod group;
 mod inspector;
+mod interest;
 pub mod iprep;
 pub mod keyword;
 pub mod lookup;

@@ -127,6 +127,16 @@ impl Signature {
             && (!self.once || is_first(subject.flow))
     }
 
+    /// Whether packets with these ends are what its header is about.
+    pub fn is_about(&self, packet: &Packet<'_>) -> bool {
+        self.ports_match(packet.ports())
+            && self.protocol.matches(packet)
+            && packet.ip.as_ref().is_some_and(|ip| {
+                self.source.as_ref().is_none_or(|set| set.contains(ip.source()))
+                    && self.destination.as_ref().is_none_or(|set| set.contains(ip.destination()))
+            })
+    }
+
     /// Whether it is tried on packets without IP headers: it asks for decoder events and nothing else, with
     /// the protocol `ip` or `pkthdr` and any addresses and ports (Suricata's "decoder events only").
     pub fn takes_broken(&self) -> bool {

@@ -523,3 +523,47 @@ fn a_pathological_chain_is_bounded() {
     }
     assert!(start.elapsed().as_millis() < 1000, "{:?}", start.elapsed());
 }
+
+#[test]
+fn a_flow_matters_as_long_as_a_rule_could_match_what_is_to_come() {
+    let matters = |rule: &str, way: FlowDirection, done: bool| {
+        let ruleset = ruleset(rule);
+        let segment = match way {
+            FlowDirection::ToServer => Segment::default(),
+            FlowDirection::ToClient => Segment {
+                source: [10, 0, 0, 1],
+                destination: [192, 0, 2, 1],
+                ports: (80, 40_000),
+                ..Segment::default()
+            },
+        };
+        let data = segment.bytes();
+        ruleset.wants_more(&decode(&frame(&data)), way, done)
+    };
+    let (to_server, to_client) = (FlowDirection::ToServer, FlowDirection::ToClient);
+    let content = r#"alert tcp any any -> any 80 (content:"x"; sid:1;)"#;
+    assert!(matters(content, to_server, false));
+    assert!(!matters(content, to_server, true), "its stream was shown");
+    assert!(!matters(content, to_client, false), "the other way");
+    for (rule, done, expected) in [
+        (r#"alert tcp any any -> any 80 (content:"x"; depth:5; sid:1;)"#, true, true),
+        (r#"alert tcp-pkt any any -> any 80 (content:"x"; sid:1;)"#, true, true),
+        (r#"alert tcp any any -> any 80 (dsize:>100; sid:1;)"#, true, true),
+        (r#"alert tcp any any -> any 80 (flags:S; sid:1;)"#, false, false),
+        (r#"alert tcp any any -> any 80 (flags:A; sid:1;)"#, false, true),
+        (r#"alert tcp any any -> any 80 (stream_size:both,>,5; sid:1;)"#, true, true),
+        (r#"alert tcp any any -> any 80 (flow.pkts_toserver:>5; sid:1;)"#, true, true),
+        (r#"alert tcp any any -> any 80 (decode-event:tcp.hlen_too_small; sid:1;)"#, true, true),
+        (r#"alert ip any any -> 10.0.0.0/8 any (sid:1;)"#, false, false),
+        (r#"alert tcp any any -> 10.9.0.0/16 80 (content:"x"; sid:1;)"#, false, false),
+        (r#"alert tcp any any -> any 81 (content:"x"; sid:1;)"#, false, false),
+    ] {
+        assert_eq!(matters(rule, to_server, done), expected, "{rule}");
+    }
+    assert!(
+        ruleset(r#"alert tcp any any -> any 80 (tag:host,5,packets,src; sid:1;)"#).tags_hosts()
+    );
+    assert!(
+        !ruleset(r#"alert tcp any any -> any 80 (tag:session,5,packets; sid:1;)"#).tags_hosts()
+    );
+}

@@ -1,8 +1,10 @@
 //! One flow: who talks to whom since when, its TCP session, and what detection remembers of it.
 
 use super::key::{Ends, Key};
+use super::record::Bypassed;
 use super::{FlowDirection, FlowView, StateTimeouts, Timeouts};
 use crate::capture::Timestamp;
+use crate::capture::shunt::Ticket;
 use crate::decode::{Packet, Transport};
 use crate::detect::flow_state::FlowState;
 use crate::stream::{Session, State};
@@ -179,8 +181,19 @@ pub struct Flow {
     pub alerted: bool,
     /// What rules remember of it.
     pub state: FlowState,
+    /// What the kernel lets by of it; `None`: nothing so far.
+    pub shunt: Option<Box<Shunt>>,
     /// The client is the second end of the key.
     pub(super) client_second: bool,
+}
+
+/// What the kernel lets by of a flow.
+#[derive(Debug, Default)]
+pub struct Shunt {
+    /// The verdict in force.
+    pub ticket: Option<Ticket>,
+    /// What was let by so far, as far as it was counted.
+    pub bypassed: Bypassed,
 }
 
 impl Flow {
@@ -236,6 +249,7 @@ impl Flow {
             dropped: false,
             alerted: false,
             state: FlowState::default(),
+            shunt: None,
             client_second: false,
         }
     }

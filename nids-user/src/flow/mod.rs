@@ -12,7 +12,7 @@ mod table;
 mod tests;
 mod wheel;
 
-pub use entry::{End, Flow, Kind, Messages, Stage, TtlRange};
+pub use entry::{End, Flow, Kind, Messages, Shunt, Stage, TtlRange};
 pub use key::Ends;
 pub use record::{Bypassed, FlowRecord, TcpRecord};
 pub use table::{FlowTable, Tracked};

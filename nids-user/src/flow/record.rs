@@ -88,7 +88,7 @@ impl Flow {
             end,
             alerted: self.alerted,
             tcp,
-            bypassed: None,
+            bypassed: self.shunt.as_ref().map(|shunt| shunt.bypassed),
         }
     }
 }

@@ -244,6 +244,10 @@ impl FlowTable {
             false => FlowDirection::ToClient,
         };
         let session = flow.session.as_ref()?;
+        // How far a connection came that is let by, its session cannot know.
+        if flow.shunt.is_some() && session.is_begun_anew_by(packet) && !bad_checksum(packet) {
+            return Some(End::Reused);
+        }
         (session.is_succeeded_by(&self.streams, packet, direction) && !bad_checksum(packet))
             .then_some(End::Reused)
     }
@@ -285,6 +289,7 @@ impl FlowTable {
             dropped: false,
             alerted: false,
             state: FlowState::default(),
+            shunt: None,
             client_second: from_second,
         };
         *head = index + 1;

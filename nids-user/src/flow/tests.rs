@@ -73,17 +73,20 @@ impl Bench {
     fn see(&mut self, data: &[u8]) -> Option<FlowView> {
         self.see_tagged(data, None)
     }
-    fn see_tagged(&mut self, data: &[u8], vlan_offload: Option<u16>) -> Option<FlowView> {
-        let packet = decode(&Frame {
+    fn frame<'a>(&self, data: &'a [u8]) -> Frame<'a> {
+        Frame {
             time: Timestamp(self.time),
             link: LinkType::Ethernet,
             data,
             wire_len: data.len() as u32,
             port: 0,
             direction: Direction::Ingress,
-            vlan_offload,
+            vlan_offload: None,
             number: 0,
-        });
+        }
+    }
+    fn see_tagged(&mut self, data: &[u8], vlan_offload: Option<u16>) -> Option<FlowView> {
+        let packet = decode(&Frame { vlan_offload, ..self.frame(data) });
         let view = self.table.track(&packet).map(|tracked| tracked.view);
         while let Some((mut flow, _)) = self.table.take_ended() {
             if let Some(session) = flow.session.take() {
@@ -104,6 +107,13 @@ impl Bench {
         let last = self.up(A, 101, 501, b"");
         assert!(!last.established);
         last.id
+    }
+    /// The kernel lets the flow by from now on.
+    fn shunt(&mut self) {
+        let index =
+            self.table.track(&decode(&self.frame(&tcp(&CLIENT, &SERVER, A, 101, 501, b""))));
+        let (flow, _) = self.table.flow(index.unwrap().index).unwrap();
+        flow.shunt = Some(Box::default());
     }
     fn balanced(&self) {
         let c = self.table.counters();
@@ -384,6 +394,20 @@ proptest! {
             bench.table.expire(Timestamp(bench.time), 32);
         }
         prop_assert_eq!(bench.table.counters().active, 0);
+        bench.balanced();
+    }
+}
+
+#[test]
+fn a_syn_ends_a_flow_of_which_the_end_may_have_been_let_by() {
+    for shunted in [false, true] {
+        let mut bench = Bench::new();
+        let first = bench.handshake();
+        if shunted {
+            bench.shunt();
+        }
+        assert_eq!(bench.up(S, 100, 0, b"").id, first, "the same SYN once more");
+        assert_eq!(bench.up(S, 7000, 0, b"").id != first, shunted);
         bench.balanced();
     }
 }

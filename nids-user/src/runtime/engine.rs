@@ -10,7 +10,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::flows::Flows;
 use super::sensor::Inspection;
+use super::shunting::Shunting;
 use super::worker::Pipeline;
+use crate::capture::shunt::{ShuntCounters, Shunter};
 use crate::capture::{Frame, LinkType, Timestamp};
 use crate::config::{ChecksumChecks, Settings};
 use crate::decode::event::Event;
@@ -58,6 +60,7 @@ impl EngineConfig {
             ChecksumChecks::Auto => Checksums::auto(),
         };
         let mut streams = settings.stream.clone();
+        streams.bypass = settings.stream_bypass.unwrap_or(false);
         streams.mode = match settings.inline {
             true => stream::Mode::Inline,
             false => stream::Mode::Acked,
@@ -90,6 +93,7 @@ impl EngineConfig {
         let mut defrag = settings.defrag.clone();
         defrag.memory /= workers.max(1) as usize;
         let mut streams = settings.stream.clone();
+        streams.bypass = settings.stream_bypass.unwrap_or(true);
         streams.mode = stream::Mode::Immediate;
         // The kernel half forwards what rules need, and no rule needs bare ACKs for its stream.
         streams.acks_unseen = true;
@@ -292,6 +296,7 @@ pub struct Engine {
 impl Engine {
     /// An engine without rules; what it is given before [`Engine::install`] is skipped, and counted.
     pub fn new(config: EngineConfig, records: RecordSender) -> Self {
+        let bypass = config.streams.bypass;
         Self {
             flows: Flows::new(
                 FlowTable::new(&config.flow, config.streams, config.secret, config.worker),
@@ -299,6 +304,7 @@ impl Engine {
                 records,
                 config.shared,
                 config.inline,
+                bypass,
             ),
             checksums: config.checksums,
             tunnels: config.tunnels,
@@ -307,8 +313,15 @@ impl Engine {
         }
     }
 
+    /// Has the kernel let by the flows that need not be seen.
+    #[must_use]
+    pub fn shunt_with(mut self, shunter: Shunter) -> Self {
+        self.flows.shunt_with(Shunting::new(shunter, self.tunnels.clone()));
+        self
+    }
+
     /// Puts the rules of a generation in force, in place of those of two generations before.
-    pub fn install(&mut self, generation: u8, ruleset: Arc<Ruleset>) {
+    pub fn install(&mut self, generation: u32, ruleset: Arc<Ruleset>) {
         self.flows.install(generation, ruleset);
     }
 
@@ -365,6 +378,20 @@ impl Engine {
             ("datagrams-timed-out", defrag.timed_out),
             ("matches-given-up", inspector.given_up),
             ("alerts-left-out", inspector.too_many),
+        ]
+    }
+
+    /// What became of verdicts that let flows by; nothing where flows are not shunted.
+    fn shunts(&self) -> Vec<(&'static str, u64)> {
+        let Some((counters, in_force)) = self.flows.shunting() else { return Vec::new() };
+        let ShuntCounters { given, displaced, released, ended, refused, .. } = counters;
+        vec![
+            ("given", given),
+            ("displaced", displaced),
+            ("released", released),
+            ("ended", ended),
+            ("in-force", in_force as u64),
+            ("refused", refused),
         ]
     }
 
@@ -516,6 +543,10 @@ impl Pipeline for Engine {
         self.process(frame, generation);
     }
 
+    fn end(&mut self) {
+        self.shut_down();
+    }
+
     fn tick(&mut self) {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let now = Timestamp(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX));
@@ -527,7 +558,7 @@ impl Pipeline for Engine {
 impl Inspection for Engine {
     type Rules = Ruleset;
 
-    fn install(&mut self, generation: u8, rules: Arc<Ruleset>) {
+    fn install(&mut self, generation: u32, rules: Arc<Ruleset>) {
         Self::install(self, generation, rules);
     }
 
@@ -541,6 +572,7 @@ impl Inspection for Engine {
                 .zip(self.counters.skipped)
                 .collect(),
             given_up: Self::given_up(self).into(),
+            shunts: self.shunts(),
             alerts: self.flows.raised(),
         }
     }

@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use super::engine::SkipReason;
 use super::record::{self, Out};
+use super::shunting::{Shunting, still_matters};
 use crate::capture::Timestamp;
+use crate::capture::shunt::ShuntCounters;
 use crate::decode::{Packet, packet};
 use crate::detect::flow_state::Budget;
 use crate::detect::memory::Shared;
@@ -29,6 +31,8 @@ const SHUTDOWN_BATCH: usize = 1024;
 struct Slot {
     ruleset: Arc<Ruleset>,
     inspector: Inspector,
+    /// Packets of any flow may have to be logged.
+    tags_hosts: bool,
 }
 
 /// One worker's flows, and the rules for them.
@@ -48,6 +52,10 @@ pub(super) struct Flows {
     budget: Budget,
     /// Rules that drop are taken to have dropped.
     inline: bool,
+    /// The depth of streams holds for packets too.
+    bypass: bool,
+    /// What the kernel lets by; `None`: flows are not shunted.
+    shunting: Option<Shunting>,
     /// A piece of a stream with what lies before it.
     room: Vec<u8>,
 }
@@ -59,6 +67,7 @@ impl Flows {
         records: RecordSender,
         shared: Arc<Shared>,
         inline: bool,
+        bypass: bool,
     ) -> Self {
         Self {
             table,
@@ -71,16 +80,32 @@ impl Flows {
             shared,
             budget: Budget::new(STATE_MEMORY),
             inline,
+            bypass,
+            shunting: None,
             room: Vec::new(),
         }
     }
 
+    /// Has the kernel let by what need not be seen.
+    pub(super) fn shunt_with(&mut self, shunting: Shunting) {
+        self.shunting = Some(shunting);
+    }
+
+    /// Verdicts that flows be let by: counters, and how many are in force.
+    pub(super) fn shunting(&self) -> Option<(ShuntCounters, usize)> {
+        self.shunting.as_ref().map(Shunting::counters)
+    }
+
     /// Puts the rules of a generation in force, in place of those of two generations before.
-    pub(super) fn install(&mut self, generation: u8, ruleset: Arc<Ruleset>) {
+    pub(super) fn install(&mut self, generation: u32, ruleset: Arc<Ruleset>) {
+        if let Some(shunting) = &mut self.shunting {
+            shunting.set_generation(generation);
+        }
+        let tags_hosts = ruleset.tags_hosts();
         let inspector = Inspector::new(&ruleset, Arc::clone(&self.shared));
         let [even, odd] = &mut self.slots;
         let slot = if generation & 1 == 0 { even } else { odd };
-        if let Some(before) = slot.replace(Slot { ruleset, inspector }) {
+        if let Some(before) = slot.replace(Slot { ruleset, inspector, tags_hosts }) {
             self.retired.add(&before.inspector.counters());
         }
     }
@@ -131,7 +156,7 @@ impl Flows {
             outer,
             blocks: self.inline,
         };
-        let Some(Slot { ruleset, inspector }) = slot else {
+        let Some(Slot { ruleset, inspector, tags_hosts }) = slot else {
             return Err(SkipReason::NoRuleset);
         };
         let Some(tracked) = tracked else {
@@ -150,14 +175,20 @@ impl Flows {
         subject.stream.events = tracked.verdict.events;
         subject.stream.in_stream = tracked.verdict.in_stream;
         if flow.passed || flow.dropped {
+            let dropped = flow.dropped;
             if let Some(session) = &mut flow.session {
                 session.raw(streams, direction, packet.payload, &mut |_| {});
                 session.settle(streams, direction, packet.payload);
             }
-            return Err(match flow.dropped {
-                true => SkipReason::Dropped,
-                false => SkipReason::Passed,
-            });
+            if let Some(shunting) = &mut self.shunting
+                && flow.passed
+                && shunting.is_due(flow, packet)
+                && let Some(displaced) =
+                    shunting.shunt((tracked.index, flow), packet, direction, generation)
+            {
+                displaced.book(&mut self.table);
+            }
+            return Err(if dropped { SkipReason::Dropped } else { SkipReason::Passed });
         }
         let raised_before = *out.raised;
         let looks_at_stream = inspector.begin(ruleset, &subject);
@@ -172,6 +203,8 @@ impl Flows {
             }
             let (messages, room) = (&flow.messages, &mut self.room);
             let waiting = flow.waiting.of(direction);
+            // What lies behind the depth is not for rules on streams.
+            subject.stream.in_stream |= self.bypass && session.is_done(streams, direction);
             session.raw(streams, direction, packet.payload, &mut |chunk| {
                 if looks_at_stream {
                     let since = messages.since_start(direction, chunk.offset);
@@ -191,6 +224,21 @@ impl Flows {
         if let Some(session) = &mut flow.session {
             session.settle(streams, direction, packet.payload);
         }
+        if let Some(shunting) = &mut self.shunting
+            && shunting.is_due(flow, packet)
+        {
+            let done = [FlowDirection::ToServer, FlowDirection::ToClient].map(|direction| {
+                let session = flow.session.as_ref();
+                self.bypass && session.is_some_and(|session| session.is_done(streams, direction))
+            });
+            let tags = *tags_hosts || flow.state.tags_mut().is_some_and(|tags| !tags.is_empty());
+            if (flow.passed || !tags && !still_matters(ruleset, flow, done))
+                && let Some(displaced) =
+                    shunting.shunt((tracked.index, flow), packet, direction, generation)
+            {
+                displaced.book(&mut self.table);
+            }
+        }
         Ok(())
     }
 
@@ -199,7 +247,7 @@ impl Flows {
     pub(super) fn inspect_broken(&mut self, packet: &Packet<'_>, generation: u8) {
         let [even, odd] = &mut self.slots;
         let slot = if generation & 1 == 0 { even } else { odd };
-        let Some(Slot { ruleset, inspector }) = slot else { return };
+        let Some(Slot { ruleset, inspector, .. }) = slot else { return };
         let mut out = Out {
             records: &self.records,
             raised: &mut self.raised,
@@ -229,6 +277,9 @@ impl Flows {
 
     /// Ends flows whose time has run out.
     pub(super) fn expire(&mut self, now: Timestamp, budget: usize) {
+        if let Some(shunting) = &mut self.shunting {
+            shunting.collect(&mut self.table);
+        }
         self.table.expire(now, budget);
         self.finish_ended();
     }
@@ -250,6 +301,9 @@ impl Flows {
     }
 
     fn finish_flow(&mut self, mut flow: Flow, end: End) {
+        if let Some(shunting) = &mut self.shunting {
+            shunting.release(&mut flow);
+        }
         if let Some(mut session) = flow.session.take() {
             if !(flow.passed || flow.dropped) {
                 self.finish_stream(&mut flow, &mut session);
@@ -270,7 +324,7 @@ impl Flows {
     fn finish_stream(&mut self, flow: &mut Flow, session: &mut Session) {
         let [even, odd] = &mut self.slots;
         let slot = if self.generation & 1 == 0 { even } else { odd };
-        let Some(Slot { ruleset, inspector }) = slot else { return };
+        let Some(Slot { ruleset, inspector, .. }) = slot else { return };
         for direction in [FlowDirection::ToServer, FlowDirection::ToClient] {
             if !session.has_unseen(direction) {
                 continue;

@@ -12,4 +12,5 @@ pub mod privilege;
 mod record;
 pub mod rules;
 pub mod sensor;
+mod shunting;
 pub mod worker;

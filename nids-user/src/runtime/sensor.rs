@@ -29,8 +29,8 @@ use crate::telemetry::balance::{AgentBooks, Balance, PortBooks};
 pub trait Inspection: Pipeline {
     /// A compiled ruleset.
     type Rules: Send + Sync + 'static;
-    /// Puts the rules into the slot of this generation (its lowest bit).
-    fn install(&mut self, generation: u8, rules: Arc<Self::Rules>);
+    /// Puts the rules into the slot of this generation, which its lowest bit names.
+    fn install(&mut self, generation: u32, rules: Arc<Self::Rules>);
     /// What became of the frames so far; `received` is counted elsewhere.
     fn books(&self) -> AgentBooks;
 }
@@ -71,7 +71,7 @@ impl<P: Inspection> Sensor<P> {
         capture.set_filter(capture.generation(), &generation.filter)?;
         let workers = Workers::start(rings, |number| {
             let mut pipeline = make(number);
-            pipeline.install(bit(capture.generation()), Arc::clone(&generation.rules));
+            pipeline.install(capture.generation(), Arc::clone(&generation.rules));
             pipeline
         });
         let workers = workers
@@ -103,7 +103,7 @@ impl<P: Inspection> Sensor<P> {
     pub fn replace(&mut self, generation: &Generation<P::Rules>) -> Result<(), Failure> {
         let next = self.capture.generation().wrapping_add(1);
         let rules = Arc::clone(&generation.rules);
-        self.workers.ask(move |pipeline, _| pipeline.install(bit(next), Arc::clone(&rules)))?;
+        self.workers.ask(move |pipeline, _| pipeline.install(next, Arc::clone(&rules)))?;
         self.capture.set_filter(next, &generation.filter)?;
         self.capture.set_generation(next)?;
         self.capture.grace()?;
@@ -159,10 +159,6 @@ impl<P: Inspection> Sensor<P> {
         let outputs = self.outputs.finish();
         balance(&self.capture, &agent, outputs, false)
     }
-}
-
-fn bit(generation: u32) -> u8 {
-    u8::from(generation & 1 == 1)
 }
 
 /// The books of one worker: what its rings gave, and what its pipeline made of it.

@@ -22,6 +22,8 @@ pub trait Pipeline: Send + 'static {
     fn frame(&mut self, frame: &Frame<'_>, generation: u8);
     /// Called between batches, also when no frame comes: at least ten times a second.
     fn tick(&mut self) {}
+    /// Called once, when no frame will come any more.
+    fn end(&mut self) {}
 }
 
 /// All workers of a sensor.
@@ -154,6 +156,7 @@ fn work<P: Pipeline>(
                 Job::Finish => {
                     let end = Until::Time(u64::MAX - 1);
                     rings.drain(end, &mut |frame, generation| pipeline.frame(frame, generation));
+                    pipeline.end();
                     return (pipeline, rings.counters());
                 }
             }

@@ -63,6 +63,9 @@ pub struct Config {
     pub reassembly_memcap: usize,
     /// `stream.reassembly.depth`: bytes of each direction that are inspected. 0: no limit.
     pub depth: u32,
+    /// `stream.bypass`: the depth holds for packets too. Otherwise what lies behind it is not put in order,
+    /// but rules on streams still see each packet of it by itself.
+    pub bypass: bool,
     /// `stream.reassembly.toserver-chunk-size`, never at random.
     pub to_server_chunk: u32,
     /// `stream.reassembly.toclient-chunk-size`, never at random.
@@ -105,6 +108,7 @@ impl Default for Config {
             session_memcap: 64 << 20,
             reassembly_memcap: 256 << 20,
             depth: 1 << 20,
+            bypass: false,
             to_server_chunk: 2560,
             to_client_chunk: 2560,
             check_overlap: true,

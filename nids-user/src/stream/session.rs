@@ -475,6 +475,14 @@ impl Session {
         AppNews { to_server, to_client }
     }
 
+    /// Whether the packet is the SYN of another session, whatever became of this one.
+    pub fn is_begun_anew_by(&self, packet: &Packet) -> bool {
+        packet.tcp().is_some_and(|tcp| {
+            let flags = tcp.flags & (Tcp::SYN | Tcp::ACK | Tcp::RST | Tcp::FIN);
+            flags == Tcp::SYN && tcp.seq != self.client.isn
+        })
+    }
+
     /// Whether a packet of the same addresses and ports begins a new session, so that the flow must end
     /// and another begin. Ask before [`StreamContext::segment`].
     pub fn is_succeeded_by(

@@ -38,6 +38,9 @@ pub struct AgentBooks {
     /// What was given up of frames that were inspected, by reason: no part of the balance, but traffic
     /// that rules did not see, or not in full.
     pub given_up: Vec<(&'static str, u64)>,
+    /// Verdicts that the kernel let flows by; empty where flows are not shunted.
+    /// given = displaced + released + ended + in force.
+    pub shunts: Vec<(&'static str, u64)>,
     /// Alerts raised.
     pub alerts: u64,
 }
@@ -48,9 +51,11 @@ impl AgentBooks {
         self.received += other.received;
         self.inspected += other.inspected;
         self.alerts += other.alerts;
-        for (sums, counts) in
-            [(&mut self.skipped, &other.skipped), (&mut self.given_up, &other.given_up)]
-        {
+        for (sums, counts) in [
+            (&mut self.skipped, &other.skipped),
+            (&mut self.given_up, &other.given_up),
+            (&mut self.shunts, &other.shunts),
+        ] {
             for (reason, count) in counts {
                 match sums.iter_mut().find(|(known, _)| known == reason) {
                     Some((_, sum)) => *sum += count,
@@ -204,6 +209,12 @@ impl fmt::Display for Balance {
         for (reason, count) in given_up {
             line(f, 4, reason, *count)?;
         }
+        if self.agent.shunts.iter().any(|(_, count)| *count > 0) {
+            writeln!(f, "  flows shunted")?;
+            for (what, count) in self.agent.shunts.iter().filter(|(_, count)| *count > 0) {
+                line(f, 4, what, *count)?;
+            }
+        }
         line(f, 2, "alerts", self.agent.alerts)?;
         line(f, 2, "alerts-overflow", self.outputs.overflow)?;
         if self.outputs.other_overflow > 0 {
@@ -263,6 +274,7 @@ mod tests {
             inspected: 18,
             skipped: vec![("malformed-record", 2)],
             given_up: vec![("stream-memcap-bytes", 4096), ("fragments-refused", 0)],
+            shunts: vec![("given", 3), ("refused", 0)],
             alerts: 1,
         };
         Balance {

@@ -42,8 +42,11 @@ use super::shunt::{self, Shunter};
 /// Which way frames go that shall be seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum DirectionChoice {
-    /// Those that come in.
+    /// Both, as long as none is seen twice by it: of several interfaces, of loopback, and with --tap those
+    /// that come in. Those too where the kernel has no tcx.
     #[default]
+    Auto,
+    /// Those that come in.
     Ingress,
     /// Those that leave.
     Egress,
@@ -52,8 +55,14 @@ pub enum DirectionChoice {
 }
 
 impl DirectionChoice {
-    fn directions(self) -> &'static [Direction] {
+    fn directions(self, interfaces: &[Interface], tap: bool) -> &'static [Direction] {
         match self {
+            Self::Auto => match interfaces {
+                [one] if one.hardware != libc::ARPHRD_LOOPBACK && !tap => {
+                    Self::Both.directions(interfaces, tap)
+                }
+                _ => Self::Ingress.directions(interfaces, tap),
+            },
             Self::Ingress => &[Direction::Ingress],
             Self::Egress => &[Direction::Egress],
             Self::Both => &[Direction::Ingress, Direction::Egress],
@@ -181,7 +190,7 @@ impl Capture {
         let logger = if settings.debug { EbpfLogger::init(&mut ebpf).ok() } else { None };
         let mut maps = Maps::take(&mut ebpf)?;
 
-        let directions = settings.direction.directions();
+        let directions = settings.direction.directions(&interfaces, settings.tap);
         let asked = interfaces.len() * directions.len();
         if asked > MAX_CAPTURE_PORTS {
             return Err(CaptureError::TooManyPorts { asked });
@@ -209,7 +218,17 @@ impl Capture {
         };
         for interface in &interfaces {
             for direction in directions {
-                capture.attach(&mut ebpf, interface, *direction, settings)?;
+                match capture.attach(&mut ebpf, interface, *direction, settings) {
+                    Err(error)
+                        if settings.direction == DirectionChoice::Auto
+                            && *direction == Direction::Egress =>
+                    {
+                        capture
+                            .notes
+                            .push(format!("what leaves {} is not seen: {error}", interface.name));
+                    }
+                    other => other?,
+                }
             }
         }
         Ok((capture, rings))

@@ -121,6 +121,11 @@ impl FlowTags {
         logged
     }
 
+    /// Whether no packet is to be logged any more.
+    pub fn is_empty(&self) -> bool {
+        self.tags.is_empty()
+    }
+
     /// Bytes on the heap.
     pub(crate) fn bytes(&self) -> usize {
         self.tags.capacity() * size_of::<Active>()

@@ -1,0 +1,62 @@
+//! Whether a flow still matters: whether a rule is left that its later packets could match.
+//!
+//! Asked of flows that were inspected for a while, to be spared the rest of them. What the kernel half
+//! shows of every flow all the same is not asked for here: fragments, and segments with SYN, FIN or RST.
+
+use crate::decode::Packet;
+use crate::flow::FlowDirection;
+
+use super::Ruleset;
+use super::check::Check;
+use super::group::Group;
+use super::signature::{Payload, Signature};
+use super::tag::Scope;
+
+impl Ruleset {
+    /// Whether a rule could match later packets that have the ends of `packet` and go this way. `done`:
+    /// all that rules are shown of the stream in this direction was shown.
+    pub fn wants_more(&self, packet: &Packet<'_>, direction: FlowDirection, done: bool) -> bool {
+        let groups = self.groups().of(packet, direction);
+        self.groups().these(groups).any(|group| {
+            let Group { lasting, streaming, .. } = group;
+            let streaming = if done { &[][..] } else { streaming };
+            let mut members = lasting.iter().chain(streaming);
+            members.any(|index| {
+                self.signatures().get(*index as usize).is_some_and(|it| it.is_about(packet))
+            })
+        })
+    }
+
+    /// Whether a rule asks for packets of hosts to be logged, whatever flow they are of.
+    pub fn tags_hosts(&self) -> bool {
+        let of_hosts =
+            |it: &Signature| it.tag.as_ref().is_some_and(|tag| tag.scope != Scope::Session);
+        self.signatures().iter().any(of_hosts)
+    }
+}
+
+/// When a rule has no use for a flow any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interest {
+    /// From the begin: it looks at the first packet each way, or at segments with SYN, FIN or RST.
+    Begin,
+    /// Once the stream was shown to its depth.
+    Stream,
+    /// Never.
+    Lasting,
+}
+
+impl Signature {
+    /// When it has no use for a flow any more.
+    pub fn interest(&self) -> Interest {
+        if self.checks.iter().any(Check::is_of_history) {
+            Interest::Lasting
+        } else if self.once || self.takes_control_only() {
+            Interest::Begin
+        } else if self.payload.is_some() && self.payload_in == Payload::Stream {
+            Interest::Stream
+        } else {
+            Interest::Lasting
+        }
+    }
+}
