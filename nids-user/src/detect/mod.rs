@@ -16,6 +16,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic))]
 
 pub mod alert;
+pub mod app_buffer;
 pub mod asn1;
 pub mod bits;
 pub mod buffer;
