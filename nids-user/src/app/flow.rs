@@ -1,6 +1,7 @@
 //! The application layer of one flow: detection first, then the parser.
 
 use super::detect::{self, Side, UNDECIDED};
+use super::limits::of;
 use super::{AppProtocol, Context, GiveUp, Parser, State, TransactionList};
 use crate::flow::FlowDirection;
 
@@ -12,7 +13,11 @@ pub struct AppFlow {
     server_port: u16,
     /// What each side speaks: the client, the server.
     sides: [Side; 2],
+    /// Directions that have said something which was not taken.
+    held: [bool; 2],
     stage: Stage,
+    /// Directions whose transactions have news for the rules: to the server, to the client.
+    news: [bool; 2],
     /// Bytes accounted for.
     memory: usize,
 }
@@ -25,17 +30,18 @@ enum Stage {
     Over(Option<State>),
 }
 
-fn index(direction: FlowDirection) -> usize {
-    match direction {
-        FlowDirection::ToServer => 0,
-        FlowDirection::ToClient => 1,
-    }
-}
-
 impl AppFlow {
     /// Of a flow carried by this IP protocol, whose server has this port.
     pub fn new(carrier: u8, server_port: u16) -> Self {
-        Self { carrier, server_port, sides: [Side::Pending; 2], stage: Stage::Detecting, memory: 0 }
+        Self {
+            carrier,
+            server_port,
+            sides: [Side::Pending; 2],
+            held: [false; 2],
+            stage: Stage::Detecting,
+            news: [false; 2],
+            memory: 0,
+        }
     }
 
     /// The protocol of the flow, once it is known.
@@ -48,7 +54,11 @@ impl AppFlow {
 
     /// What one side alone was found to speak.
     pub fn side(&self, direction: FlowDirection) -> Side {
-        self.sides.get(index(direction)).copied().unwrap_or_default()
+        let [client, server] = self.sides;
+        match direction {
+            FlowDirection::ToServer => client,
+            FlowDirection::ToClient => server,
+        }
     }
 
     /// Whether nothing more is to be learned from its bytes.
@@ -69,20 +79,41 @@ impl AppFlow {
         }
     }
 
+    /// Whether the transactions of a direction have news that the rules did not see.
+    pub fn has_news(&self, direction: FlowDirection) -> bool {
+        let [to_server, to_client] = self.news;
+        match direction {
+            FlowDirection::ToServer => to_server,
+            FlowDirection::ToClient => to_client,
+        }
+    }
+
+    /// As [`AppFlow::has_news`]; from here on there are none.
+    pub fn take_news(&mut self, direction: FlowDirection) -> bool {
+        std::mem::take(of(&mut self.news, direction))
+    }
+
     /// Takes bytes of a direction, in order. Returns how many were taken: the others are to come again, with
     /// what follows them.
     pub fn data(&mut self, cx: &mut Context<'_>, direction: FlowDirection, bytes: &[u8]) -> usize {
         if matches!(self.stage, Stage::Detecting) {
             self.detect(cx, direction, bytes);
+            let [request_held, _] = self.held;
+            if direction == FlowDirection::ToClient && request_held && !self.is_over() {
+                // What it answers to comes first.
+                return 0;
+            }
         }
+        *of(&mut self.held, direction) = matches!(self.stage, Stage::Detecting);
         match &mut self.stage {
             // The other side may tell what this one says.
             Stage::Detecting => 0,
             Stage::Over(_) => bytes.len(),
             Stage::Parsing(state) => {
                 let result = state.data(cx, direction, bytes);
-                self.settle(cx, result);
-                bytes.len()
+                let taken = *result.as_ref().unwrap_or(&bytes.len());
+                self.settle(cx, result.map(drop));
+                taken
             }
         }
     }
@@ -90,10 +121,8 @@ impl AppFlow {
     /// Takes a datagram.
     pub fn datagram(&mut self, cx: &mut Context<'_>, direction: FlowDirection, bytes: &[u8]) {
         // Each datagram begins anew, so one that is not understood says nothing of the next.
-        if self.data(cx, direction, bytes) == 0
-            && let Some(side) = self.sides.get_mut(index(direction))
-        {
-            *side = Side::Pending;
+        if self.data(cx, direction, bytes) == 0 {
+            *of(&mut self.sides, direction) = Side::Pending;
         }
     }
 
@@ -101,11 +130,7 @@ impl AppFlow {
     pub fn gap(&mut self, cx: &mut Context<'_>, direction: FlowDirection, length: u64) {
         match &mut self.stage {
             // What comes behind is no begin.
-            Stage::Detecting => {
-                if let Some(side) = self.sides.get_mut(index(direction)) {
-                    *side = Side::Unknown;
-                }
-            }
+            Stage::Detecting => *of(&mut self.sides, direction) = Side::Unknown,
             Stage::Parsing(state) => {
                 let result = state.gap(cx, direction, length);
                 self.settle(cx, result);
@@ -119,6 +144,16 @@ impl AppFlow {
         if let Stage::Parsing(state) = &mut self.stage {
             state.end(cx, direction);
             self.settle(cx, Ok(()));
+        }
+    }
+
+    /// Appends the EVE objects of the transaction with this id.
+    pub fn log(&mut self, id: u64, out: &mut Vec<u8>) {
+        let Some(list) = self.transactions() else { return };
+        if let Some(at) = list.place(id)
+            && let Some((_, transaction)) = list.get(at)
+        {
+            transaction.log(out);
         }
     }
 
@@ -138,7 +173,7 @@ impl AppFlow {
 
     fn detect(&mut self, cx: &mut Context<'_>, direction: FlowDirection, bytes: &[u8]) {
         let (carrier, port, wanted) = (self.carrier, self.server_port, cx.wanted);
-        let Some(side) = self.sides.get_mut(index(direction)) else { return };
+        let side = of(&mut self.sides, direction);
         if *side == Side::Pending {
             *side = detect::judge(wanted, carrier, port, direction, bytes);
         }
@@ -157,6 +192,9 @@ impl AppFlow {
     /// After the parser was called: accounts for its memory, and gives the flow up where it must be.
     fn settle(&mut self, cx: &mut Context<'_>, result: Result<(), GiveUp>) {
         self.account(cx);
+        for (news, new) in self.news.iter_mut().zip(std::mem::take(&mut cx.news)) {
+            *news |= new;
+        }
         let over = self.memory > cx.limits.flow_memory || *cx.memory > cx.limits.memory;
         let reason = match result {
             Err(reason) => reason,
@@ -170,6 +208,7 @@ impl AppFlow {
             state.end(cx, FlowDirection::ToServer);
             state.end(cx, FlowDirection::ToClient);
             self.stage = Stage::Over(Some(state));
+            (self.news, cx.news) = ([true; 2], [false; 2]);
         }
         self.account(cx);
     }

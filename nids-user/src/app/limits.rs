@@ -1,5 +1,7 @@
 //! What the parsers of one worker share: bounds, memory in use, counters.
 
+use crate::flow::FlowDirection;
+
 /// Bounds of the parsers of one worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -73,6 +75,26 @@ impl Counters {
     }
 }
 
+impl Context<'_> {
+    /// The transactions of a direction have news for the rules.
+    pub fn news(&mut self, direction: FlowDirection) {
+        *of(&mut self.news, direction) = true;
+    }
+    /// A message of a direction has ended.
+    pub fn ended(&mut self, direction: FlowDirection) {
+        *of(&mut self.flush, direction) = true;
+        self.news(direction);
+    }
+}
+
+/// That of a direction.
+pub(super) fn of<T>([to_server, to_client]: &mut [T; 2], direction: FlowDirection) -> &mut T {
+    match direction {
+        FlowDirection::ToServer => to_server,
+        FlowDirection::ToClient => to_client,
+    }
+}
+
 /// What a parser works with beside its own state.
 #[derive(Debug)]
 pub struct Context<'a> {
@@ -82,6 +104,10 @@ pub struct Context<'a> {
     pub counters: &'a mut Counters,
     /// Bytes that all parsers of the worker take now.
     pub memory: &'a mut usize,
+    /// Directions whose transactions have news for the rules: to the server, to the client.
+    pub news: [bool; 2],
+    /// Directions of which a message has ended: the stream is to be shown to the rules, however little it is.
+    pub flush: [bool; 2],
     /// Protocols that are looked for: those some rule or log asks for.
     pub wanted: super::AppProtocols,
 }

@@ -27,14 +27,17 @@ pub use event::Event;
 pub use flow::AppFlow;
 pub use limits::{Context, Counters, GiveUp, Limits};
 pub use protocol::{AppProtocol, AppProtocols};
-pub use transaction::{Head, Transaction, TransactionList, Transactions};
+pub use transaction::{
+    Head, Inspected, Partial, Shown, Transaction, TransactionList, Transactions,
+};
 
 use crate::flow::FlowDirection;
 
 /// What a parser is. Its methods are called by [`State`], without indirection.
 pub trait Parser {
-    /// The next bytes of a direction, which come once. All are taken: what is not whole yet the parser keeps,
-    /// up to a bound of its own.
+    /// The next bytes of a direction. Returns how many were taken: all (what is not whole yet the parser keeps, up
+    /// to a bound of its own), unless it has as many transactions as it may and rules did not see the
+    /// oldest yet; then the others come again when they have.
     ///
     /// # Errors
     /// The rest of the flow cannot be parsed.
@@ -43,7 +46,7 @@ pub trait Parser {
         cx: &mut Context<'_>,
         direction: FlowDirection,
         bytes: &[u8],
-    ) -> Result<(), GiveUp>;
+    ) -> Result<usize, GiveUp>;
     /// `length` bytes of the direction are missing here.
     ///
     /// # Errors
@@ -93,7 +96,7 @@ impl Parser for State {
         cx: &mut Context<'_>,
         direction: FlowDirection,
         bytes: &[u8],
-    ) -> Result<(), GiveUp> {
+    ) -> Result<usize, GiveUp> {
         dispatch!(self, parser => parser.data(cx, direction, bytes))
     }
     fn gap(

@@ -18,10 +18,10 @@ impl AppProtocol {
             Self::Http1 => "http",
         }
     }
-    /// Whether it runs over this IP protocol.
-    pub fn runs_over(self, number: u8) -> bool {
+    /// IP protocols that carry it.
+    pub const fn carriers(self) -> &'static [u8] {
         match self {
-            Self::Http1 => number == crate::detect::protocol::TCP,
+            Self::Http1 => &[crate::detect::protocol::TCP],
         }
     }
 }

@@ -23,11 +23,30 @@ pub trait Transaction: Debug {
         direction: FlowDirection,
         index: usize,
         room: &'a mut Vec<u8>,
-    ) -> Option<&'a [u8]>;
+    ) -> Option<Shown<'a>>;
+    /// A number that changes whenever a buffer that grows has more to show.
+    fn growth(&self, _direction: FlowDirection) -> u32 {
+        0
+    }
     /// Appends its EVE objects, each as `,"name":{...}`.
     fn log(&self, out: &mut Vec<u8>);
     /// As what it is, for logs that need more of it.
     fn as_any(&self) -> &dyn Any;
+}
+
+/// The bytes of a buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shown<'a> {
+    /// The bytes at hand.
+    pub bytes: &'a [u8],
+    /// Bytes of the whole that lay before them and are gone.
+    pub offset: u64,
+}
+
+impl<'a> From<&'a [u8]> for Shown<'a> {
+    fn from(bytes: &'a [u8]) -> Self {
+        Self { bytes, offset: 0 }
+    }
 }
 
 /// What is known of each transaction, whatever its protocol.
@@ -61,8 +80,10 @@ pub struct Inspected {
     pub done: bool,
     /// It was inspected before, at this progress.
     pub progress: Option<u8>,
-    /// Generation of the rules in `partial`.
-    pub generation: u8,
+    /// Its growth then.
+    pub growth: u32,
+    /// The ruleset that the numbers below are of.
+    pub ruleset: u32,
     /// Rules of which some part was found, or may still be found.
     pub partial: Vec<Partial>,
     /// Rules that have matched already, in ascending order.
@@ -88,6 +109,8 @@ pub trait TransactionList {
     }
     /// One of them, oldest first.
     fn get(&mut self, index: usize) -> Option<(&mut Head, &dyn Transaction)>;
+    /// The index of the one with this id.
+    fn place(&self, id: u64) -> Option<usize>;
     /// Lets those go that are over, inspected and logged. Returns how many.
     fn free(&mut self) -> usize;
 }
@@ -120,8 +143,7 @@ impl<T: Transaction> Transactions<T> {
     }
     /// That of an id; `None` where it was let go.
     pub fn of(&mut self, id: u64) -> Option<(&mut Head, &mut T)> {
-        // Ids ascend.
-        let at = self.list.binary_search_by_key(&id, |(head, _)| head.id).ok()?;
+        let at = self.place(id)?;
         self.list.get_mut(at).map(|(head, transaction)| (head, transaction))
     }
     /// How many are there.
@@ -145,6 +167,10 @@ impl<T: Transaction> TransactionList for Transactions<T> {
     fn get(&mut self, index: usize) -> Option<(&mut Head, &dyn Transaction)> {
         let (head, transaction) = self.list.get_mut(index)?;
         Some((head, transaction))
+    }
+    fn place(&self, id: u64) -> Option<usize> {
+        // Ids ascend.
+        self.list.binary_search_by_key(&id, |(head, _)| head.id).ok()
     }
     fn free(&mut self) -> usize {
         let before = self.list.len();

@@ -11,6 +11,7 @@ pub(crate) mod value;
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::app;
 use crate::cli::exit::{Code, Failure};
 use crate::decode::Tunnels;
 use crate::defrag;
@@ -36,6 +37,8 @@ pub struct Settings {
     pub tunnels: Tunnels,
     /// `stream.*` and `host-os-policy.*`; the caps are for all workers together.
     pub stream: stream::Config,
+    /// `app-layer.*`; the cap is for all workers together.
+    pub app: app::Limits,
     /// `stream.inline`, or `mode=ips`: a capture file is inspected as Suricata does it inline.
     pub inline: bool,
     /// `defrag.*`; `memcap` is for all workers together.
@@ -67,7 +70,8 @@ impl Default for Settings {
             rules: RuleSettings::default(),
             flow: Limits::default(),
             tunnels: Tunnels::default(),
-            stream: stream::Config { app_layer: false, ..stream::Config::default() },
+            stream: stream::Config::default(),
+            app: app::Limits::default(),
             inline: false,
             defrag: defrag::Limits::default(),
             datasets: DatasetSettings::default(),

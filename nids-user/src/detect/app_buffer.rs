@@ -35,6 +35,8 @@ pub struct Registered {
     pub modifier: Option<&'static str>,
     /// The flag of `pcre`.
     pub flag: Option<BufferFlag>,
+    /// A transaction may have several of it: each time a rule names it, another one may match.
+    pub several: bool,
     /// Where it is.
     pub places: &'static [Place],
 }
@@ -54,7 +56,7 @@ const fn growing(place: Place, from: RangeInclusive<u8>) -> Place {
 
 /// Declares the buffers: one line each.
 macro_rules! buffers {
-    ($($(#[$doc:meta])* $buffer:ident: [$($sticky:literal),+], $modifier:expr, $flag:expr, [$($place:expr),+];)+) => {
+    ($($(#[$doc:meta])* $buffer:ident: [$($sticky:literal),+], $modifier:expr, $flag:expr, $several:expr, [$($place:expr),+];)+) => {
         /// A buffer of an application protocol.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[repr(u8)]
@@ -66,6 +68,7 @@ macro_rules! buffers {
             sticky: &[$($sticky),+],
             modifier: $modifier,
             flag: $flag,
+            several: $several,
             places: &[$($place),+],
         },)+];
     };
@@ -80,70 +83,73 @@ const HEADERS_TC: Place = to_client(Http1, response::HEADERS);
 const BODY_TC: Place =
     growing(to_client(Http1, response::COMPLETE), response::HEADERS..=response::COMPLETE);
 
+const ONE: bool = false;
+const SEVERAL: bool = true;
+
 buffers! {
     /// The method of a request.
-    HttpMethod: ["http.method"], Some("http_method"), Some(BufferFlag::Method), [LINE_TS];
+    HttpMethod: ["http.method"], Some("http_method"), Some(BufferFlag::Method), ONE, [LINE_TS];
     /// The URI, normalised.
-    HttpUri: ["http.uri"], Some("http_uri"), Some(BufferFlag::Uri), [LINE_TS];
+    HttpUri: ["http.uri"], Some("http_uri"), Some(BufferFlag::Uri), ONE, [LINE_TS];
     /// The URI as sent.
-    HttpRawUri: ["http.uri.raw"], Some("http_raw_uri"), Some(BufferFlag::RawUri), [LINE_TS];
+    HttpRawUri: ["http.uri.raw"], Some("http_raw_uri"), Some(BufferFlag::RawUri), ONE, [LINE_TS];
     /// The first line of a request.
-    HttpRequestLine: ["http.request_line", "http_request_line"], None, None, [LINE_TS];
+    HttpRequestLine: ["http.request_line", "http_request_line"], None, None, ONE, [LINE_TS];
     /// The first line of a response.
-    HttpResponseLine: ["http.response_line", "http_response_line"], None, None, [LINE_TC];
+    HttpResponseLine: ["http.response_line", "http_response_line"], None, None, ONE, [LINE_TC];
     /// The protocol of either line.
-    HttpProtocol: ["http.protocol", "http_protocol"], None, None, [LINE_TS, LINE_TC];
+    HttpProtocol: ["http.protocol", "http_protocol"], None, None, ONE, [LINE_TS, LINE_TC];
     /// Either first line and the headers as sent.
-    HttpStart: ["http.start", "http_start"], None, None, [HEADERS_TS, HEADERS_TC];
+    HttpStart: ["http.start", "http_start"], None, None, ONE, [HEADERS_TS, HEADERS_TC];
     /// The status of a response.
-    HttpStatCode: ["http.stat_code"], Some("http_stat_code"), Some(BufferFlag::StatCode), [LINE_TC];
+    HttpStatCode: ["http.stat_code"], Some("http_stat_code"), Some(BufferFlag::StatCode), ONE, [LINE_TC];
     /// The words behind the status.
-    HttpStatMessage: ["http.stat_msg"], Some("http_stat_msg"), Some(BufferFlag::StatMessage), [LINE_TC];
+    HttpStatMessage: ["http.stat_msg"], Some("http_stat_msg"), Some(BufferFlag::StatMessage), ONE, [LINE_TC];
     /// Headers, normalised, without cookies.
-    HttpHeader: ["http.header"], Some("http_header"), Some(BufferFlag::Header), [HEADERS_TS, HEADERS_TC];
+    HttpHeader: ["http.header"], Some("http_header"), Some(BufferFlag::Header), ONE, [HEADERS_TS, HEADERS_TC];
     /// Headers as sent.
-    HttpRawHeader: ["http.header.raw"], Some("http_raw_header"), Some(BufferFlag::RawHeader),
+    HttpRawHeader: ["http.header.raw"], Some("http_raw_header"), Some(BufferFlag::RawHeader), ONE,
         [HEADERS_TS, HEADERS_TC];
     /// Names of headers.
-    HttpHeaderNames: ["http.header_names", "http_header_names"], None, None, [HEADERS_TS, HEADERS_TC];
+    HttpHeaderNames: ["http.header_names", "http_header_names"], None, None, ONE, [HEADERS_TS, HEADERS_TC];
     /// One header of a request a time.
-    HttpRequestHeader: ["http.request_header"], None, None, [HEADERS_TS];
+    HttpRequestHeader: ["http.request_header"], None, None, SEVERAL, [HEADERS_TS];
     /// One header of a response a time.
-    HttpResponseHeader: ["http.response_header"], None, None, [HEADERS_TC];
+    HttpResponseHeader: ["http.response_header"], None, None, SEVERAL, [HEADERS_TC];
     /// `Cookie` or `Set-Cookie`.
-    HttpCookie: ["http.cookie"], Some("http_cookie"), Some(BufferFlag::Cookie), [HEADERS_TS, HEADERS_TC];
+    HttpCookie: ["http.cookie"], Some("http_cookie"), Some(BufferFlag::Cookie), ONE, [HEADERS_TS, HEADERS_TC];
     /// `User-Agent`.
-    HttpUserAgent: ["http.user_agent"], Some("http_user_agent"), Some(BufferFlag::UserAgent), [HEADERS_TS];
+    HttpUserAgent: ["http.user_agent"], Some("http_user_agent"), Some(BufferFlag::UserAgent), ONE, [HEADERS_TS];
     /// The host asked for, in lower case, without port.
-    HttpHost: ["http.host"], Some("http_host"), Some(BufferFlag::Host), [HEADERS_TS];
+    HttpHost: ["http.host"], Some("http_host"), Some(BufferFlag::Host), ONE, [HEADERS_TS];
     /// The host as sent.
-    HttpRawHost: ["http.host.raw"], Some("http_raw_host"), Some(BufferFlag::RawHost), [HEADERS_TS];
+    HttpRawHost: ["http.host.raw"], Some("http_raw_host"), Some(BufferFlag::RawHost), ONE, [HEADERS_TS];
     /// `Referer`.
-    HttpReferer: ["http.referer", "http_referer"], None, None, [HEADERS_TS];
+    HttpReferer: ["http.referer", "http_referer"], None, None, ONE, [HEADERS_TS];
     /// `Accept`.
-    HttpAccept: ["http.accept", "http_accept"], None, None, [HEADERS_TS];
+    HttpAccept: ["http.accept", "http_accept"], None, None, ONE, [HEADERS_TS];
     /// `Accept-Encoding`.
-    HttpAcceptEncoding: ["http.accept_enc", "http_accept_enc"], None, None, [HEADERS_TS];
+    HttpAcceptEncoding: ["http.accept_enc", "http_accept_enc"], None, None, ONE, [HEADERS_TS];
     /// `Accept-Language`.
-    HttpAcceptLanguage: ["http.accept_lang", "http_accept_lang"], None, None, [HEADERS_TS];
+    HttpAcceptLanguage: ["http.accept_lang", "http_accept_lang"], None, None, ONE, [HEADERS_TS];
     /// `Connection`.
-    HttpConnection: ["http.connection", "http_connection"], None, None, [HEADERS_TS, HEADERS_TC];
+    HttpConnection: ["http.connection", "http_connection"], None, None, ONE, [HEADERS_TS, HEADERS_TC];
     /// `Content-Type`.
-    HttpContentType: ["http.content_type", "http_content_type"], None, None, [HEADERS_TS, HEADERS_TC];
+    HttpContentType: ["http.content_type", "http_content_type"], None, None, ONE, [HEADERS_TS, HEADERS_TC];
     /// `Content-Length`.
-    HttpContentLength: ["http.content_len", "http_content_len"], None, None, [HEADERS_TS, HEADERS_TC];
+    HttpContentLength: ["http.content_len", "http_content_len"], None, None, ONE, [HEADERS_TS, HEADERS_TC];
     /// `Location`.
-    HttpLocation: ["http.location"], None, None, [HEADERS_TC];
+    HttpLocation: ["http.location"], None, None, ONE, [HEADERS_TC];
     /// `Server`.
-    HttpServer: ["http.server"], None, None, [HEADERS_TC];
+    HttpServer: ["http.server"], None, None, ONE, [HEADERS_TC];
     /// The body of a request.
-    HttpRequestBody: ["http.request_body"], Some("http_client_body"), Some(BufferFlag::RequestBody), [BODY_TS];
+    HttpRequestBody: ["http.request_body"], Some("http_client_body"), Some(BufferFlag::RequestBody), ONE, [BODY_TS];
     /// The body of a response, unpacked.
-    HttpResponseBody: ["http.response_body"], Some("http_server_body"), None, [BODY_TC];
+    HttpResponseBody: ["http.response_body"], Some("http_server_body"), None, ONE, [BODY_TC];
     /// Files, unpacked.
-    FileData: ["file.data", "file_data"], None, Some(BufferFlag::FileData), [BODY_TS, BODY_TC];
+    FileData: ["file.data", "file_data"], None, Some(BufferFlag::FileData), SEVERAL, [BODY_TS, BODY_TC];
     /// Names of files.
-    FileName: ["file.name"], None, None, [BODY_TS, BODY_TC];
+    FileName: ["file.name"], None, None, SEVERAL, [BODY_TS, BODY_TC];
 }
 
 impl AppBuffer {

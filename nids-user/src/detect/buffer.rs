@@ -42,6 +42,14 @@ impl Buffer {
             _ => None,
         }
     }
+    /// Whether each time a rule names it, another one may match.
+    pub fn is_several(self) -> bool {
+        self.app().is_some_and(|buffer| buffer.registered().several)
+    }
+    /// Whether it is a header of a packet.
+    pub fn is_of_headers(self) -> bool {
+        !matches!(self, Self::Payload | Self::App(_))
+    }
     /// Whether a rule that looks at it does not see streams. Addresses are those of the stream too.
     pub fn is_of_packets(self) -> bool {
         !matches!(

@@ -11,6 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::flows::Flows;
 use super::sensor::Inspection;
 use super::worker::Pipeline;
+use crate::app;
 use crate::capture::{Frame, LinkType, Timestamp};
 use crate::config::{ChecksumChecks, Settings};
 use crate::decode::event::Event;
@@ -30,6 +31,8 @@ pub struct EngineConfig {
     pub flow: Limits,
     /// Settings of its streams.
     pub streams: stream::Config,
+    /// Bounds of its parsers.
+    pub app: app::Limits,
     /// What rules keep of more than one flow, the same for all workers.
     pub shared: Arc<Shared>,
     /// Rules that drop are taken to have dropped.
@@ -65,6 +68,7 @@ impl EngineConfig {
         Self {
             flow: settings.flow.clone(),
             streams,
+            app: settings.app.clone(),
             shared: Shared::new(0x6e69_6473),
             inline: settings.inline,
             secret: 0x6e69_6473,
@@ -96,9 +100,12 @@ impl EngineConfig {
         streams.session_memcap /= workers.max(1) as usize;
         streams.reassembly_memcap /= workers.max(1) as usize;
         let tunnels = settings.tunnels.clone();
+        let mut app = settings.app.clone();
+        app.memory /= workers.max(1) as usize;
         Self {
             flow,
             streams,
+            app,
             shared,
             inline: false,
             secret,
@@ -295,6 +302,7 @@ impl Engine {
         Self {
             flows: Flows::new(
                 FlowTable::new(&config.flow, config.streams, config.secret, config.worker),
+                config.app,
                 config.interfaces,
                 records,
                 config.shared,

@@ -6,8 +6,10 @@
 
 use std::sync::Arc;
 
+use super::app::{self, AppLayer};
 use super::engine::SkipReason;
 use super::record::{self, Out};
+use crate::app::AppProtocols;
 use crate::capture::Timestamp;
 use crate::decode::{Packet, packet};
 use crate::detect::flow_state::Budget;
@@ -42,6 +44,8 @@ pub(super) struct Flows {
     raised: u64,
     /// What inspectors counted whose rules are no longer in force.
     retired: InspectorCounters,
+    /// The parsers of application protocols.
+    app: AppLayer,
     /// What rules keep of more than one flow.
     shared: Arc<Shared>,
     /// Bytes that rules may keep of flows.
@@ -55,6 +59,7 @@ pub(super) struct Flows {
 impl Flows {
     pub(super) fn new(
         table: FlowTable,
+        parsers: crate::app::Limits,
         interfaces: Vec<Option<Arc<str>>>,
         records: RecordSender,
         shared: Arc<Shared>,
@@ -68,6 +73,7 @@ impl Flows {
             records,
             raised: 0,
             retired: InspectorCounters::default(),
+            app: AppLayer::new(parsers),
             shared,
             budget: Budget::new(STATE_MEMORY),
             inline,
@@ -83,6 +89,8 @@ impl Flows {
         if let Some(before) = slot.replace(Slot { ruleset, inspector }) {
             self.retired.add(&before.inspector.counters());
         }
+        let rules = self.slots.iter().flatten().map(|slot| slot.ruleset.app_protocols());
+        self.app.want(rules.fold(AppProtocols::NONE, AppProtocols::union));
     }
 
     pub(super) fn table(&self) -> &FlowTable {
@@ -137,8 +145,8 @@ impl Flows {
         let Some(tracked) = tracked else {
             let subject = Subject::new(packet, None);
             inspector.begin(ruleset, &subject);
-            let outcome =
-                inspector.finish(ruleset, &subject, None, &mut |found| out.alert(found, &subject));
+            let outcome = inspector
+                .finish(ruleset, &subject, None, None, &mut |found| out.alert(found, &subject));
             if outcome.tagged {
                 out.tagged(&subject);
             }
@@ -151,6 +159,7 @@ impl Flows {
         subject.stream.in_stream = tracked.verdict.in_stream;
         if flow.passed || flow.dropped {
             if let Some(session) = &mut flow.session {
+                app::stop(session);
                 session.raw(streams, direction, packet.payload, &mut |_| {});
                 session.settle(streams, direction, packet.payload);
             }
@@ -160,6 +169,8 @@ impl Flows {
             });
         }
         let raised_before = *out.raised;
+        self.app.packet(flow, streams, packet, &tracked);
+        subject.app = flow.app.as_ref().and_then(|app| app.protocol());
         let looks_at_stream = inspector.begin(ruleset, &subject);
         if let Some(session) = &mut flow.session {
             subject.stream.progress = Some(progress(session));
@@ -180,11 +191,14 @@ impl Flows {
             });
         }
         let kept = Some((&mut flow.state, &mut self.budget));
-        let outcome =
-            inspector.finish(ruleset, &subject, kept, &mut |found| out.alert(found, &subject));
+        let transactions = flow.app.as_deref_mut();
+        let outcome = inspector.finish(ruleset, &subject, kept, transactions, &mut |found| {
+            out.alert(found, &subject);
+        });
         if outcome.tagged {
             out.tagged(&subject);
         }
+        self.app.free(flow);
         flow.passed |= outcome.passed;
         flow.dropped |= self.inline && outcome.flow_dropped;
         flow.alerted |= *out.raised != raised_before;
@@ -209,7 +223,7 @@ impl Flows {
         };
         let subject = Subject::new(packet, None);
         inspector.begin(ruleset, &subject);
-        inspector.finish(ruleset, &subject, None, &mut |found| out.alert(found, &subject));
+        inspector.finish(ruleset, &subject, None, None, &mut |found| out.alert(found, &subject));
     }
 
     /// Logs what was odd about a packet, where that is asked for.
@@ -263,6 +277,7 @@ impl Flows {
         if let Some(session) = flow.session.take() {
             self.table.streams().close(session);
         }
+        self.app.release(&mut flow);
         flow.state.release(&mut self.budget);
     }
 
@@ -272,7 +287,8 @@ impl Flows {
         let slot = if self.generation & 1 == 0 { even } else { odd };
         let Some(Slot { ruleset, inspector }) = slot else { return };
         for direction in [FlowDirection::ToServer, FlowDirection::ToClient] {
-            if !session.has_unseen(direction) {
+            let news = flow.app.as_ref().is_some_and(|app| app.has_news(direction));
+            if !session.has_unseen(direction) && !news {
                 continue;
             }
             // Nobody sent this packet: it stands for the end of the flow.
@@ -295,17 +311,24 @@ impl Flows {
             };
             let raised_before = *out.raised;
             let looks_at_stream = inspector.begin(ruleset, &subject);
+            let port = ends.server_port;
             let (messages, room) = (&flow.messages, &mut self.room);
             let waiting = flow.waiting.of(direction);
             let streams = self.table.streams();
-            session.finish(streams, direction, &mut |chunk| chunk.data.len(), &mut |chunk| {
+            let (app, parsers) = (&mut flow.app, &mut self.app);
+            let mut parse = |chunk: Chunk<'_>| parsers.rest(app, port, direction, &chunk);
+            session.finish(streams, direction, &mut parse, &mut |chunk| {
                 if looks_at_stream && !chunk.data.is_empty() {
                     let since = messages.since_start(direction, chunk.offset);
                     show(&chunk, since, waiting, room, ruleset, inspector, &subject);
                 }
             });
             let kept = Some((&mut flow.state, &mut self.budget));
-            inspector.finish(ruleset, &subject, kept, &mut |found| out.alert(found, &subject));
+            let transactions = flow.app.as_deref_mut();
+            subject.app = transactions.as_ref().and_then(|app| app.protocol());
+            inspector.finish(ruleset, &subject, kept, transactions, &mut |found| {
+                out.alert(found, &subject);
+            });
             flow.alerted |= *out.raised != raised_before;
         }
     }

@@ -19,7 +19,7 @@ pub struct Transaction {
 }
 
 impl Parser for Http1 {
-    fn data(&mut self, _: &mut Context<'_>, _: FlowDirection, _: &[u8]) -> Result<(), GiveUp> {
+    fn data(&mut self, _: &mut Context<'_>, _: FlowDirection, _: &[u8]) -> Result<usize, GiveUp> {
         Err(GiveUp::Malformed)
     }
     fn gap(&mut self, _: &mut Context<'_>, _: FlowDirection, _: u64) -> Result<(), GiveUp> {
@@ -54,7 +54,7 @@ impl crate::app::Transaction for Transaction {
         _: FlowDirection,
         _: usize,
         _: &'a mut Vec<u8>,
-    ) -> Option<&'a [u8]> {
+    ) -> Option<crate::app::Shown<'a>> {
         None
     }
     fn log(&self, _: &mut Vec<u8>) {}
