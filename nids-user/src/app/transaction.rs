@@ -146,6 +146,11 @@ impl<T: Transaction> Transactions<T> {
         let at = self.place(id)?;
         self.list.get_mut(at).map(|(head, transaction)| (head, transaction))
     }
+    /// The id of the oldest one that does not come before `id`.
+    pub fn first_from(&self, id: u64) -> Option<u64> {
+        let at = self.list.partition_point(|(head, _)| head.id < id);
+        self.list.get(at).map(|(head, _)| head.id)
+    }
     /// How many are there.
     pub fn count(&self) -> usize {
         self.list.len()

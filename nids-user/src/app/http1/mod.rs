@@ -4,11 +4,20 @@
 //! requests with responses, `log` writes EVE. What is normalised, and how, is that of libhtp with the
 //! personality IDS, since rules are written against it.
 
+mod body;
+mod coding;
 mod event;
+mod framing;
+mod header;
+mod line;
+mod log;
 mod state;
+mod transaction;
+mod uri;
 
 pub use event::Event;
-pub use state::{Http1, Transaction};
+pub use state::Http1;
+pub use transaction::Transaction;
 
 use super::detect::{Answer, Detector, begins_with};
 use crate::detect::protocol::TCP;
