@@ -66,6 +66,11 @@ impl AppFlow {
         matches!(self.stage, Stage::Over(_))
     }
 
+    /// Whether a parser may have more to say of it.
+    pub fn is_parsing(&self) -> bool {
+        matches!(self.stage, Stage::Parsing(_))
+    }
+
     /// Whether it is clear that it speaks no protocol that is looked for.
     pub fn is_undetected(&self) -> bool {
         matches!(self.stage, Stage::Over(None))

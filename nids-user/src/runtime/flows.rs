@@ -287,7 +287,7 @@ impl Flows {
         let slot = if self.generation & 1 == 0 { even } else { odd };
         let Some(Slot { ruleset, inspector }) = slot else { return };
         for direction in [FlowDirection::ToServer, FlowDirection::ToClient] {
-            let news = flow.app.as_ref().is_some_and(|app| app.has_news(direction));
+            let news = flow.app.as_ref().is_some_and(|app| app.is_parsing() || app.has_news(direction));
             if !session.has_unseen(direction) && !news {
                 continue;
             }

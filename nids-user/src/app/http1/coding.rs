@@ -37,6 +37,7 @@ impl Codings {
     /// Reads `Content-Encoding`.
     pub fn read(value: &[u8], most: u8) -> Self {
         let mut codings = Self::default();
+        let value: Vec<u8> = value.iter().copied().filter(|byte| *byte != 0).collect();
         let tokens = value.split(|byte| matches!(byte, b',' | b' ' | b'\t'));
         for token in tokens.filter(|token| !token.is_empty()) {
             if codings.list.len() >= usize::from(most) && most > 0 {

@@ -1,6 +1,6 @@
 //! Where the body of a message ends (RFC 9112, 6), as far as its headers say so.
 
-use super::header::Head;
+use super::header::{Head, is};
 use super::line::is_space;
 
 /// How the end of a body is told.
@@ -30,11 +30,12 @@ pub struct Oddities {
 /// Framing by the headers alone; `None`: they say nothing.
 pub fn framing(head: &Head, odd: &mut Oddities) -> Option<Framing> {
     if let Some(value) = head.get("transfer-encoding") {
-        if value.eq_ignore_ascii_case(b"chunked") {
+        if is(value, b"chunked") {
             return Some(Framing::Chunked);
         }
-        let mut tokens = value.split(|byte| *byte == b',' || is_space(*byte));
-        if tokens.any(|token| token.eq_ignore_ascii_case(b"chunked")) {
+        // Some readers are content with less.
+        let text: Vec<u8> = value.iter().copied().filter(|byte| *byte != 0).collect();
+        if text.windows(7).any(|window| window.eq_ignore_ascii_case(b"chunked")) {
             odd.abnormal = true;
             return Some(Framing::Chunked);
         }
@@ -50,14 +51,15 @@ pub fn framing(head: &Head, odd: &mut Oddities) -> Option<Framing> {
     }
 }
 
-/// The number in a `Content-Length`: what stands before and behind it is passed over.
+/// The number in a `Content-Length`: what stands before and behind it is passed over, unless that is another
+/// number, since nobody knows which one counts then.
 fn content_length(value: &[u8]) -> Option<u64> {
-    let start = value.iter().position(u8::is_ascii_digit)?;
-    let mut number: u64 = 0;
-    for byte in value.get(start..)?.iter().take_while(|byte| byte.is_ascii_digit()) {
-        number = number.checked_mul(10)?.checked_add(u64::from(byte - b'0'))?;
-    }
-    i64::try_from(number).ok().map(|_| number)
+    let mut numbers = value
+        .split(|byte| !byte.is_ascii_digit())
+        .filter(|digits| !digits.is_empty())
+        .map(|digits| str::from_utf8(digits).ok()?.parse::<i64>().ok());
+    let first = numbers.next()??;
+    numbers.all(|other| other == Some(first)).then(|| u64::try_from(first).ok())?
 }
 
 /// What a line before a chunk says.
@@ -122,6 +124,7 @@ mod tests {
             ("5", Some(5)),
             ("=5", Some(5)),
             ("5, 5", Some(5)),
+            ("5, 6", None),
             ("x", None),
             ("", None),
             ("99999999999999999999", None),

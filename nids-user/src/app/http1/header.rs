@@ -57,8 +57,8 @@ pub struct Head {
     /// What is not as sent.
     joined: Vec<u8>,
     headers: Vec<Header>,
-    /// The last header may go on in the next line.
-    is_open: bool,
+    /// The header at hand, which may go on in the next line.
+    open: Option<Text>,
 }
 
 fn text(start: usize, range: &Range<usize>) -> Text {
@@ -98,32 +98,20 @@ impl Head {
         self.raw.extend_from_slice(line);
         let line = chomp(line);
         if line.first().copied().is_some_and(is_blank) {
-            if self.is_open {
-                return self.fold(line);
+            if let Some(open) = self.open {
+                // A folded line: it goes on. Where the name ends shows at the end only.
+                let start = self.joined.len();
+                self.copy(open);
+                self.joined.push(b' ');
+                let more = line.get(trimmed(line, is_space)).unwrap_or_default();
+                self.joined.extend_from_slice(more);
+                self.open = Some(self.since(start));
+                return;
             }
             odd(Oddity::Folding);
         }
         self.close(odd);
-        self.is_open = true;
-        let (name, value) = match line.iter().position(|byte| *byte == b':') {
-            Some(colon) => {
-                let name = trimmed(line.get(..colon).unwrap_or_default(), is_space);
-                let behind = line.get(colon + 1..).unwrap_or_default();
-                let value = trimmed(behind, is_space);
-                (name, value.start + colon + 1..value.end + colon + 1)
-            }
-            // The whole is the value of a header without name.
-            None => {
-                odd(Oddity::MissingColon);
-                (0..0, 0..line.len())
-            }
-        };
-        let is_name = |name: &[u8]| !name.is_empty() && name.iter().all(|byte| is_token(*byte));
-        if line.contains(&b':') && !line.get(name.clone()).is_some_and(is_name) {
-            odd(Oddity::Invalid);
-        }
-        let (name, value) = (text(start, &name), text(start, &value));
-        self.headers.push(Header { name, value, repetitions: 0 });
+        self.open = Some(text(start, &(0..line.len())));
     }
 
     /// The empty line: no header follows.
@@ -134,23 +122,37 @@ impl Head {
         }
     }
 
-    /// Adds a folded line to the last header.
-    fn fold(&mut self, line: &[u8]) {
-        let Some(mut last) = self.headers.pop() else { return };
-        let start = self.joined.len();
-        self.copy(last.value);
-        let line = line.get(trimmed(line, is_space)).unwrap_or_default();
-        self.joined.push(b' ');
-        self.joined.extend_from_slice(line);
-        last.value = self.since(start);
-        self.headers.push(last);
+    /// Takes the header at hand apart.
+    fn close(&mut self, odd: &mut impl FnMut(Oddity)) {
+        let Some(open) = self.open.take() else { return };
+        let line = self.bytes(open);
+        let (name, value) = match line.iter().position(|byte| *byte == b':') {
+            Some(colon) => {
+                let name = trimmed(line.get(..colon).unwrap_or_default(), is_space);
+                let value = trimmed(line.get(colon + 1..).unwrap_or_default(), is_space);
+                let is_name = line.get(name.clone()).unwrap_or_default();
+                if is_name.is_empty() || !is_name.iter().all(|byte| is_token(*byte)) {
+                    odd(Oddity::Invalid);
+                }
+                (name, value.start + colon + 1..value.end + colon + 1)
+            }
+            // The whole is the value of a header without name.
+            None => {
+                odd(Oddity::MissingColon);
+                (0..0, 0..line.len())
+            }
+        };
+        let part = |range: &Range<usize>| Text {
+            start: open.start + range.start as u32,
+            end: open.start + range.end as u32,
+            ..open
+        };
+        self.headers.push(Header { name: part(&name), value: part(&value), repetitions: 0 });
+        self.join_repeated(odd);
     }
 
     /// Joins the last header to one of the same name before it.
-    fn close(&mut self, odd: &mut impl FnMut(Oddity)) {
-        if !std::mem::take(&mut self.is_open) {
-            return;
-        }
+    fn join_repeated(&mut self, odd: &mut impl FnMut(Oddity)) {
         let Some((last, before)) = self.headers.split_last() else { return };
         let name = self.bytes(last.name);
         let same = |other: &Header| self.bytes(other.name).eq_ignore_ascii_case(name);
@@ -202,8 +204,17 @@ impl Head {
     /// The value of a header.
     pub fn get(&self, name: &str) -> Option<&[u8]> {
         let mut all = self.iter();
-        all.find(|(other, _)| other.eq_ignore_ascii_case(name.as_bytes())).map(|(_, value)| value)
+        all.find(|(other, _)| is(other, name.as_bytes())).map(|(_, value)| value)
     }
+}
+
+/// Whether a text is this word, without regard to case and to NUL bytes, which some readers pass over.
+pub(super) fn is(text: &[u8], word: &[u8]) -> bool {
+    text.eq_ignore_ascii_case(word)
+        || (text.contains(&0) && {
+            let bytes = text.iter().filter(|byte| **byte != 0).map(u8::to_ascii_lowercase);
+            bytes.eq(word.iter().map(u8::to_ascii_lowercase))
+        })
 }
 
 /// RFC 9110, 5.6.2.
@@ -211,9 +222,9 @@ fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
-/// Whether a line ends the headers.
+/// Whether a line ends the headers: it is empty, or a blank.
 pub(super) fn is_empty(line: &[u8]) -> bool {
-    matches!(line, b"\r\n" | b"\n" | b"\r" | b"")
+    matches!(line, b"\r\n" | b"\n" | b"\r" | b"" | b" \n" | b"\t\n")
 }
 
 #[cfg(test)]
@@ -236,6 +247,7 @@ mod tests {
             ("A: b\r\n", &[("A", "b")][..], &[][..]),
             ("A:b\nB :  c \t\r\n", &[("A", "b"), ("B", "c")], &[]),
             ("A: b\r\n c\r\n\td\r\n", &[("A", "b c d")], &[]),
+            ("A\r\n :\r\n b\r\n", &[("A", "b")], &[]),
             ("A: b\r\nX: y\r\na: c\r\n", &[("A", "b, c"), ("X", "y")], &[Oddity::Repetition]),
             ("Content-Length: 1\r\nContent-Length: 2\r\n", &[("Content-Length", "1")], &[Oddity::Repetition]),
             ("nothing\r\n", &[("", "nothing")], &[Oddity::MissingColon]),

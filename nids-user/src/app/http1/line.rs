@@ -103,7 +103,7 @@ impl StatusLine {
             let rest = line.get(from..).unwrap_or_default();
             rest.iter().position(|byte| wanted(*byte)).map_or(line.len(), |at| from + at)
         };
-        let start = at(0, |byte| !is_space(byte));
+        let start = at(0, |byte| !is_space(byte) && byte != 0);
         let protocol = start..at(start, is_space);
         let status_start = at(protocol.end, |byte| !is_space(byte));
         let status = status_start..at(status_start, is_space);
@@ -116,7 +116,7 @@ impl StatusLine {
 
 /// Whether a line is the first of a response, and not body of one that has no first line (HTTP/0.9).
 pub(super) fn begins_response(line: &[u8]) -> bool {
-    let start = line.iter().position(|byte| !is_space(*byte)).unwrap_or(line.len());
+    let start = line.iter().position(|byte| !is_space(*byte) && *byte != 0).unwrap_or(line.len());
     line.get(start..start + 4).is_some_and(|word| word.eq_ignore_ascii_case(b"http"))
 }
 

@@ -26,6 +26,8 @@ enum Step {
     /// The first line of a message.
     #[default]
     Line,
+    /// Behind a line that begins no response: one that does, or the line is body already.
+    Junk,
     /// Behind a request line without protocol: HTTP/0.9 has no headers, but they may come all the same.
     Simple,
     /// A header, or the empty line behind them.
@@ -56,6 +58,8 @@ struct Half {
     line: Vec<u8>,
     /// It is longer than what is kept.
     is_too_long: bool,
+    /// Headers ended with a line that was not empty: a line feed that follows belongs to it.
+    swallow: bool,
     /// The message at hand: the id of its transaction.
     transaction: Option<u64>,
 }
@@ -64,6 +68,31 @@ impl Half {
     /// The next line with its end, where that is there. Of one that is too long, the begin.
     fn take_line<'a>(&mut self, bytes: &mut &'a [u8]) -> Option<Cow<'a, [u8]>> {
         let end = memchr::memchr(b'\n', bytes).map(|at| at + 1);
+        self.take_up_to(end, bytes)
+    }
+
+    /// As [`Half::take_line`], where a carriage return alone ends a line too, as it does to some readers of
+    /// responses.
+    fn take_loose_line<'a>(&mut self, bytes: &mut &'a [u8]) -> Option<Cow<'a, [u8]>> {
+        if self.line.last() == Some(&b'\r') && !bytes.is_empty() && bytes.first() != Some(&b'\n') {
+            return Some(Cow::Owned(std::mem::take(&mut self.line)));
+        }
+        let end = memchr::memchr2(b'\n', b'\r', bytes).and_then(|at| {
+            match (bytes.get(at), bytes.get(at + 1)) {
+                (Some(b'\r'), Some(b'\n')) => Some(at + 2),
+                // What follows decides.
+                (Some(b'\r'), None) => None,
+                _ => Some(at + 1),
+            }
+        });
+        self.take_up_to(end, bytes)
+    }
+
+    fn take_up_to<'a>(
+        &mut self,
+        end: Option<usize>,
+        bytes: &mut &'a [u8],
+    ) -> Option<Cow<'a, [u8]>> {
         let (part, rest) = bytes.split_at(end.unwrap_or(bytes.len()));
         *bytes = rest;
         if end.is_some() && self.line.is_empty() && part.len() <= MAX_LINE {
@@ -139,6 +168,9 @@ impl Http1 {
         bytes: &[u8],
     ) -> Result<usize, GiveUp> {
         let mut rest = bytes;
+        if std::mem::take(&mut self.half(direction).swallow) {
+            rest = rest.strip_prefix(b"\n").unwrap_or(rest);
+        }
         while !rest.is_empty() {
             match self.half(direction).step {
                 Step::Line | Step::Lost => {
@@ -147,13 +179,31 @@ impl Http1 {
                     }
                     self.line_step(cx, direction, &mut rest);
                 }
+                Step::Junk => match rest {
+                    [b'H' | b'h', ..] => {
+                        self.server.line.clear();
+                        self.server.step = Step::Line;
+                    }
+                    _ => self.headless(cx),
+                },
                 Step::Simple => {
                     let Some(line) = self.half(direction).take_line(&mut rest) else { break };
                     self.simple(cx, &line);
                 }
                 Step::Headers => {
-                    let Some(line) = self.half(direction).take_line(&mut rest) else { break };
+                    let half = self.half(direction);
+                    let line = match direction {
+                        ToServer => half.take_line(&mut rest),
+                        ToClient => half.take_loose_line(&mut rest),
+                    };
+                    let Some(line) = line else { break };
                     self.header_line(cx, direction, &line);
+                    if matches!(line.as_ref(), b" \n" | b"\t\n") {
+                        match rest {
+                            [] => self.half(direction).swallow = true,
+                            _ => rest = rest.strip_prefix(b"\n").unwrap_or(rest),
+                        }
+                    }
                 }
                 Step::Body(left) => {
                     let take = left.map_or(rest.len(), |left| {
@@ -219,15 +269,23 @@ impl Http1 {
 
     /// The first line of a message.
     fn line_step(&mut self, cx: &mut Context<'_>, direction: FlowDirection, rest: &mut &[u8]) {
-        if direction == ToClient && self.is_body_without_head(rest) {
-            return self.headless(cx);
-        }
         let is_lost = self.half(direction).step == Step::Lost;
-        let Some(line) = self.half(direction).take_line(rest) else { return };
+        let half = self.half(direction);
+        let line = match direction {
+            ToServer => half.take_line(rest),
+            ToClient => half.take_loose_line(rest),
+        };
+        let Some(line) = line else { return };
         if line.iter().all(|byte| is_space(*byte)) {
             return;
         }
         if is_lost && judge(direction, &line) != Answer::Certain {
+            return;
+        }
+        if direction == ToClient && !begins_response(&line) {
+            // A line before the first one, or a body without head: what follows decides.
+            self.server.line = line.into_owned();
+            self.server.step = Step::Junk;
             return;
         }
         match direction {
@@ -339,13 +397,6 @@ impl Http1 {
         id
     }
 
-    /// Whether a response begins with something else than a status line.
-    fn is_body_without_head(&self, rest: &[u8]) -> bool {
-        let begin: Vec<u8> =
-            self.server.line.iter().chain(rest).skip_while(|b| is_space(**b)).take(4).copied().collect();
-        self.server.step == Step::Line && begin.len() == 4 && !begins_response(&begin)
-    }
-
     /// A response that is body from its first byte on (HTTP/0.9).
     fn headless(&mut self, cx: &mut Context<'_>) {
         let id = self.answer(cx);
@@ -429,7 +480,9 @@ impl Http1 {
         let Some((head, transaction)) = self.at_hand(ToClient) else { return };
         let status: Option<u16> =
             transaction.status().and_then(|text| str::from_utf8(text).ok()?.parse().ok());
-        if status == Some(100) {
+        let mut odd = Oddities::default();
+        let by_headers = framing(&transaction.response.head, &mut odd);
+        if matches!(status, Some(100 | 102..=199)) && by_headers.is_none() {
             // Another response follows.
             transaction.response = Default::default();
             transaction.status_line = StatusLine::default();
@@ -437,10 +490,10 @@ impl Http1 {
             return;
         }
         let message = &transaction.response;
-        let mut odd = Oddities::default();
-        let by_headers = framing(&message.head, &mut odd);
         let is_head = transaction.method() == Some(b"HEAD");
-        let has_no_body = is_head || matches!(status, Some(100..=199 | 204 | 304));
+        // Some readers take the body that there should not be.
+        let has_no_body =
+            is_head || (by_headers.is_none() && matches!(status, Some(100..=199 | 204 | 304)));
         let accepted = transaction.is_connect() && matches!(status, Some(200..=299));
         let framing = match by_headers {
             _ if has_no_body || accepted => Framing::None,
@@ -471,7 +524,7 @@ impl Http1 {
         self.frame(cx, ToClient, framing);
         if accepted {
             (self.client.step, self.server.step) = (Step::AfterConnect, Step::AfterConnect);
-        } else if status == Some(101) {
+        } else if status == Some(101) && by_headers.is_none() {
             (self.client.step, self.server.step) = (Step::Nothing, Step::Nothing);
         }
     }
@@ -682,6 +735,9 @@ impl Parser for Http1 {
     }
 
     fn end(&mut self, cx: &mut Context<'_>, direction: FlowDirection) {
+        if self.half(direction).step == Step::Junk {
+            self.headless(cx);
+        }
         // A line without its end is one all the same.
         if !self.half(direction).line.is_empty() && self.half(direction).step != Step::AfterConnect {
             let mut rest: &[u8] = b"\n";
@@ -689,6 +745,9 @@ impl Parser for Http1 {
             let line = [line.as_slice(), rest].concat();
             rest = &line;
             let _ = self.feed(cx, direction, rest);
+            if self.half(direction).step == Step::Junk {
+                self.headless(cx);
+            }
         }
         if self.half(direction).transaction.is_some() {
             self.complete(cx, direction);
