@@ -148,16 +148,20 @@ fn inflate_any(coding: Coding, input: &[u8], sink: &mut Sink<'_>) -> bool {
         _ => Container::Raw,
     };
     let others = [Container::Raw, Container::Zlib].into_iter().filter(|other| *other != first);
-    std::iter::once(first).chain(others).any(|container| {
+    for container in std::iter::once(first).chain(others) {
         let sound = match container {
             Container::Gzip => gunzip(input, sink),
             Container::Zlib => inflate(input, true, sink).is_some(),
             Container::Raw => inflate(input, false, sink).is_some(),
         };
-        // What has given something is what it was.
-        sound || sink.total > 0
-    }) && !sink.out.is_empty()
-        || input.is_empty()
+        // What has given something is what it was, if that was not just a guess.
+        if sink.total > 0 && (sound || container == first) {
+            return sound;
+        }
+        sink.out.clear();
+        sink.total = 0;
+    }
+    input.is_empty()
 }
 
 /// Members of a gzip file, one behind the other (RFC 1952).

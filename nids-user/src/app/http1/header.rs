@@ -29,6 +29,8 @@ pub enum Oddity {
     TooMany,
     /// The same header came before.
     Repetition,
+    /// `Content-Length` came before, with another value.
+    OtherLength,
 }
 
 /// A piece of text: in what was sent, or in what was put together.
@@ -161,6 +163,9 @@ impl Head {
         let (last, is_length) = (*last, name.eq_ignore_ascii_case(b"content-length"));
         let Some(mut first) = self.headers.get(at).copied() else { return };
         self.headers.pop();
+        if is_length && self.bytes(first.value) != self.bytes(last.value) {
+            odd(Oddity::OtherLength);
+        }
         if is_length
             || first.repetitions >= MAX_REPETITIONS
             || self.joined.len() + self.raw.len() > 2 * MAX_HEAD
@@ -249,7 +254,7 @@ mod tests {
             ("A: b\r\n c\r\n\td\r\n", &[("A", "b c d")], &[]),
             ("A\r\n :\r\n b\r\n", &[("A", "b")], &[]),
             ("A: b\r\nX: y\r\na: c\r\n", &[("A", "b, c"), ("X", "y")], &[Oddity::Repetition]),
-            ("Content-Length: 1\r\nContent-Length: 2\r\n", &[("Content-Length", "1")], &[Oddity::Repetition]),
+            ("Content-Length: 1\r\nContent-Length: 2\r\n", &[("Content-Length", "1")], &[Oddity::Repetition, Oddity::OtherLength]),
             ("nothing\r\n", &[("", "nothing")], &[Oddity::MissingColon]),
             (": x\r\n", &[("", "x")], &[Oddity::Invalid]),
             ("A B: x\r\n", &[("A B", "x")], &[Oddity::Invalid]),

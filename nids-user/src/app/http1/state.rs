@@ -602,6 +602,8 @@ impl Http1 {
         let mut is_connect = false;
         if let Some((head, transaction)) = self.at_hand(direction) {
             let message = transaction.message_mut(direction);
+            // Where it ends before its headers do.
+            message.head.finish(b"", &mut |_| {});
             let undone = message.body.finish();
             let over = match direction {
                 ToServer => request::COMPLETE,
@@ -664,6 +666,8 @@ fn event_of(oddity: Oddity, direction: FlowDirection) -> Event {
         (Oddity::Folding, ToClient) => Event::ResponseFolding,
         (Oddity::TooMany, ToServer) => Event::RequestTooManyHeaders,
         (Oddity::TooMany, ToClient) => Event::ResponseTooManyHeaders,
+        (Oddity::OtherLength, ToServer) => Event::RequestDuplicateLength,
+        (Oddity::OtherLength, ToClient) => Event::ResponseDuplicateLength,
         (Oddity::Repetition, ToServer) => Event::RequestRepetition,
         (Oddity::Repetition, ToClient) => Event::ResponseRepetition,
     }

@@ -192,12 +192,13 @@ impl crate::app::Transaction for Transaction {
         if index > 0 {
             return None;
         }
-        let is_there = |bytes: &[u8]| !bytes.is_empty();
         let bytes = match buffer {
             B::HttpMethod => self.method(),
             B::HttpUri => self.uri(),
             B::HttpRawUri => self.raw_uri(),
-            B::HttpRequestLine | B::HttpResponseLine => Some(head.line()),
+            B::HttpRequestLine | B::HttpResponseLine => {
+                Some(head.line()).filter(|line| !line.is_empty())
+            }
             B::HttpProtocol => self.protocol(direction),
             B::HttpStatCode => self.status(),
             B::HttpStatMessage => self.status_message(),
@@ -212,9 +213,9 @@ impl crate::app::Transaction for Transaction {
             B::HttpHeader => {
                 room.clear();
                 join(head, |name| !is_cookie(name), room);
-                Some(room.as_slice())
+                Some(room.as_slice()).filter(|headers| !headers.is_empty())
             }
-            B::HttpRawHeader => Some(head.raw_headers()),
+            B::HttpRawHeader => Some(head.raw_headers()).filter(|raw| !raw.is_empty()),
             B::HttpHeaderNames => {
                 room.clear();
                 room.extend_from_slice(b"\r\n");
@@ -250,7 +251,7 @@ impl crate::app::Transaction for Transaction {
             }
             B::HttpRequestHeader | B::HttpResponseHeader => None,
         };
-        bytes.filter(|bytes| is_there(bytes)).map(Shown::from)
+        bytes.map(Shown::from)
     }
 
     fn log(&self, out: &mut Vec<u8>) {

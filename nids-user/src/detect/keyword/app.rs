@@ -45,26 +45,7 @@ fn modifier(draft: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
         draft.select(Buffer::App(buffer), keyword.name.span());
         return Ok(());
     }
-    let name = keyword.name.text;
-    if draft.buffer() != Buffer::Payload || draft.decoded || draft.moved.is_some() {
-        return Err(keyword.conflict(format!(
-            "`{name}` needs a `content` before it that is in no other buffer; the sticky buffer is `{}`",
-            buffer.name()
-        )));
-    }
-    let steps = draft.buffers.get_mut(draft.current).map(|buffer| &mut buffer.steps);
-    let last = steps.and_then(|steps| {
-        let at = steps.iter().rposition(|step| step.content().is_some())?;
-        Some(steps.remove(at))
-    });
-    let Some(step) = last else {
-        return Err(keyword.conflict(format!("`{name}` needs a `content` before it")));
-    };
-    draft.go_to(keyword, buffer)?;
-    if let Some(steps) = draft.steps_mut() {
-        steps.push(step);
-    }
-    Ok(())
+    draft.move_content(keyword, buffer)
 }
 
 fn event(draft: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
@@ -79,6 +60,43 @@ fn event(draft: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
 }
 
 impl Draft<'_> {
+    /// Moves the last content of the payload into this buffer.
+    pub(super) fn move_content(&mut self, keyword: &Use<'_>, buffer: AppBuffer) -> Result<(), Fault> {
+        let name = keyword.name.text;
+        if self.buffer() != Buffer::Payload || self.decoded || self.moved.is_some() {
+            return Err(keyword
+                .conflict(format!("`{name}` needs a `content` before it that is in no other buffer"))
+                .help(format!("the sticky buffer is `{}`", buffer.name())));
+        }
+        let steps = self.buffers.get_mut(self.current).map(|buffer| &mut buffer.steps);
+        let last = steps.and_then(|steps| {
+            let at = steps.iter().rposition(|step| step.content().is_some())?;
+            Some(steps.remove(at))
+        });
+        let Some(step) = last else {
+            return Err(keyword.conflict(format!("`{name}` needs a `content` before it")));
+        };
+        self.go_to(keyword, buffer)?;
+        if let Some(steps) = self.steps_mut() {
+            steps.push(step);
+        }
+        Ok(())
+    }
+
+    /// Adds a step to this buffer; what follows goes where it went before.
+    pub(super) fn push_into(
+        &mut self,
+        keyword: &Use<'_>,
+        buffer: AppBuffer,
+        step: StepDraft,
+    ) -> Result<(), Fault> {
+        let moved = self.moved;
+        self.go_to(keyword, buffer)?;
+        self.push_here(keyword, step)?;
+        self.moved = moved;
+        Ok(())
+    }
+
     /// What follows and belongs to the content before it goes to this buffer, which a modifier or a flag names.
     pub(super) fn go_to(&mut self, keyword: &Use<'_>, buffer: AppBuffer) -> Result<(), Fault> {
         self.narrow(keyword, buffer)?;

@@ -108,7 +108,7 @@ impl ContentDraft {
     }
 }
 
-fn content(draft: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
+pub(super) fn content(draft: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
     let value = keyword.value()?;
     let (negated, rest) = match value.strip_prefix("!") {
         Some(rest) => (true, rest),

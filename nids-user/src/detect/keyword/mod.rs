@@ -16,6 +16,7 @@ pub mod flow;
 pub mod flow_count;
 pub mod fragment;
 pub mod header;
+pub mod http;
 pub mod icmp;
 pub mod ip_proto;
 pub mod ipv4;
@@ -74,7 +75,7 @@ pub struct Keyword {
 /// Steps that one rule may have: contents are inspected recursively.
 const MAX_STEPS: usize = 256;
 
-const FAMILIES: [&[Keyword]; 28] = [
+const FAMILIES: [&[Keyword]; 29] = [
     content::KEYWORDS,
     isdataat::KEYWORDS,
     byte::KEYWORDS,
@@ -85,6 +86,7 @@ const FAMILIES: [&[Keyword]; 28] = [
     size::KEYWORDS,
     buffer::KEYWORDS,
     app::KEYWORDS,
+    http::KEYWORDS,
     meta::KEYWORDS,
     memory::KEYWORDS,
     lookup::KEYWORDS,
@@ -354,6 +356,14 @@ impl<'a> Draft<'a> {
     pub fn push(&mut self, keyword: &Use<'_>, step: StepDraft) -> Result<(), Fault> {
         // What is relative belongs to the content before it, wherever a modifier has put that.
         self.moved = self.moved.filter(|_| step.content().is_none() && step.is_relative());
+        self.push_here(keyword, step)
+    }
+
+    /// Adds a step where the last modifier or flag has put what it belongs to.
+    ///
+    /// # Errors
+    /// The rule has too many.
+    fn push_here(&mut self, keyword: &Use<'_>, step: StepDraft) -> Result<(), Fault> {
         let steps = self.buffers.iter().flat_map(|buffer| &buffer.steps);
         if steps.map(StepDraft::count).sum::<usize>() == MAX_STEPS {
             return Err(keyword

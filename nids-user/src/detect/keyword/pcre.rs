@@ -29,10 +29,7 @@ fn apply(draft: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
             keyword.conflict("a relative pattern (`R`) needs a content or pattern before it")
         );
     }
-    let moved = draft.moved;
-    draft.push(keyword, StepDraft::Pcre(Arc::new(value)))?;
-    draft.moved = moved;
-    Ok(())
+    draft.push_here(keyword, StepDraft::Pcre(Arc::new(value)))
 }
 
 #[cfg(test)]
