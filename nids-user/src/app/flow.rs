@@ -4,6 +4,7 @@ use super::detect::{self, Side, UNDECIDED};
 use super::limits::of;
 use super::{AppProtocol, Context, GiveUp, Parser, State, TransactionList};
 use crate::flow::FlowDirection;
+use crate::output::EveType;
 
 /// The application layer of one flow.
 #[derive(Debug)]
@@ -158,13 +159,33 @@ impl AppFlow {
         if let Some(at) = list.place(id)
             && let Some((_, transaction)) = list.get(at)
         {
-            transaction.log(out);
+            transaction.objects(id, out);
         }
     }
 
-    /// Lets transactions go that are over.
-    pub fn free(&mut self, cx: &mut Context<'_>) {
-        let freed = self.transactions().is_some_and(|list| list.free() > 0);
+    /// Marks the transactions that are over as logged, and tells of the records of each: number, type, the side that
+    /// sent what it tells of, objects. `all`: those too that are not over.
+    pub fn records(
+        &mut self,
+        all: bool,
+        emit: &mut dyn FnMut(u64, EveType, FlowDirection, &[u8]),
+    ) {
+        let Some(list) = self.transactions() else { return };
+        for index in 0..list.len() {
+            let Some((head, transaction)) = list.get(index) else { break };
+            let ways = [FlowDirection::ToServer, FlowDirection::ToClient];
+            let over = || ways.iter().all(|way| transaction.progress(*way) >= transaction.complete(*way));
+            if !head.logged && (all || over()) {
+                head.logged = true;
+                let id = head.id;
+                transaction.records(id, &mut |kind, way, objects| emit(id, kind, way, objects));
+            }
+        }
+    }
+
+    /// Lets transactions go that are over. `logged`: whether those that were not logged are to be kept.
+    pub fn free(&mut self, cx: &mut Context<'_>, logged: bool) {
+        let freed = self.transactions().is_some_and(|list| list.free(logged) > 0);
         if freed {
             self.account(cx);
         }

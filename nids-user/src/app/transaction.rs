@@ -1,12 +1,12 @@
 //! Transactions: a request and its response, and what detection and logging did with them.
 
-use std::any::Any;
 use std::collections::VecDeque;
 use std::fmt::Debug;
 
 use super::event::Events;
 use crate::detect::buffer::AppBuffer;
 use crate::flow::FlowDirection;
+use crate::output::EveType;
 
 /// One of a protocol's transactions, as rules and logs see it.
 pub trait Transaction: Debug {
@@ -28,10 +28,11 @@ pub trait Transaction: Debug {
     fn growth(&self, _direction: FlowDirection) -> u32 {
         0
     }
-    /// Appends its EVE objects, each as `,"name":{...}`.
-    fn log(&self, out: &mut Vec<u8>);
-    /// As what it is, for logs that need more of it.
-    fn as_any(&self) -> &dyn Any;
+    /// Appends the EVE objects of an alert in it, each as `,"name":{...}`. `id` is its number in the flow.
+    fn objects(&self, id: u64, out: &mut Vec<u8>);
+    /// Tells of each EVE record of it, once it is over: its type, the side that sent what it tells of, and its
+    /// objects.
+    fn records(&self, id: u64, emit: &mut dyn FnMut(EveType, FlowDirection, &[u8]));
 }
 
 /// The bytes of a buffer.
@@ -111,8 +112,8 @@ pub trait TransactionList {
     fn get(&mut self, index: usize) -> Option<(&mut Head, &dyn Transaction)>;
     /// The index of the one with this id.
     fn place(&self, id: u64) -> Option<usize>;
-    /// Lets those go that are over, inspected and logged. Returns how many.
-    fn free(&mut self) -> usize;
+    /// Lets those go that are over, inspected and, where `logged` says so, logged. Returns how many.
+    fn free(&mut self, logged: bool) -> usize;
 }
 
 /// The transactions of a flow, oldest first. Those that are over are let go once they were inspected and
@@ -177,13 +178,13 @@ impl<T: Transaction> TransactionList for Transactions<T> {
         // Ids ascend.
         self.list.binary_search_by_key(&id, |(head, _)| head.id).ok()
     }
-    fn free(&mut self) -> usize {
+    fn free(&mut self, logged: bool) -> usize {
         let before = self.list.len();
         let ways = [FlowDirection::ToServer, FlowDirection::ToClient];
         self.list.retain(|(head, transaction)| {
             let over =
                 ways.iter().all(|way| transaction.progress(*way) >= transaction.complete(*way));
-            !(over && head.logged && head.inspected.iter().all(|inspected| inspected.done))
+            !(over && (head.logged || !logged) && head.inspected.iter().all(|inspected| inspected.done))
         });
         before - self.list.len()
     }

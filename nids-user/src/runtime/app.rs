@@ -3,10 +3,12 @@
 //! Parsers run for protocols that a loaded rule or a type of record asks for; where there is none, streams
 //! keep nothing for them.
 
-use crate::app::{AppFlow, AppProtocols, Context, Counters, Limits};
+use super::record::Out;
+use crate::app::{AppFlow, AppProtocol, AppProtocols, Context, Counters, Limits};
 use crate::decode::Packet;
 use crate::detect::protocol::{TCP, UDP};
 use crate::flow::{Flow, FlowDirection, Kind, Tracked};
+use crate::output::{EveType, EveTypes};
 use crate::stream::{Chunk, Mode, Session, StreamContext};
 
 const WAYS: [FlowDirection; 2] = [FlowDirection::ToServer, FlowDirection::ToClient];
@@ -18,16 +20,24 @@ pub(super) struct AppLayer {
     counters: Counters,
     memory: usize,
     wanted: AppProtocols,
+    /// Transactions are logged.
+    logs: bool,
 }
 
 impl AppLayer {
-    pub(super) fn new(limits: Limits) -> Self {
-        Self { limits, ..Self::default() }
+    pub(super) fn new(limits: Limits, types: EveTypes) -> Self {
+        let logs = types.has(EveType::Http) || types.has(EveType::Fileinfo);
+        let mut new = Self { limits, logs, ..Self::default() };
+        new.want(AppProtocols::NONE);
+        new
     }
 
-    /// From now on these are looked for, in flows that begin.
-    pub(super) fn want(&mut self, wanted: AppProtocols) {
-        self.wanted = wanted;
+    /// From now on these are looked for, in flows that begin, beside those that are logged.
+    pub(super) fn want(&mut self, rules: AppProtocols) {
+        let http = AppProtocols::of(&[AppProtocol::Http1]);
+        let logged = if self.logs { http } else { AppProtocols::NONE };
+        let enabled = if self.limits.http.enabled { http } else { AppProtocols::NONE };
+        self.wanted = rules.union(logged).intersect(enabled);
     }
 
     /// What was parsed so far.
@@ -151,11 +161,25 @@ impl AppLayer {
         chunk.data.len()
     }
 
-    /// Lets transactions go that are over.
+    /// After a packet was inspected: logs transactions that are over, and lets them go.
     #[inline]
-    pub(super) fn free(&mut self, flow: &mut Flow) {
+    pub(super) fn settle(&mut self, flow: &mut Flow, packet: &Packet<'_>, out: &Out<'_>) {
+        if flow.app.as_ref().is_none_or(|app| app.protocol().is_none()) {
+            return;
+        }
+        if self.logs {
+            log(flow, packet, false, out);
+        }
         if let Some(app) = &mut flow.app {
-            app.free(&mut self.context());
+            let logs = self.logs;
+            app.free(&mut self.context(), logs);
+        }
+    }
+
+    /// The flow has ended: logs all transactions.
+    pub(super) fn log_rest(&self, flow: &mut Flow, packet: &Packet<'_>, out: &Out<'_>) {
+        if self.logs {
+            log(flow, packet, true, out);
         }
     }
 
@@ -164,6 +188,15 @@ impl AppLayer {
         if let Some(mut app) = flow.app.take() {
             app.release(&mut self.context());
         }
+    }
+}
+
+fn log(flow: &mut Flow, packet: &Packet<'_>, all: bool, out: &Out<'_>) {
+    let (id, ends) = (flow.id, flow.ends());
+    if let Some(app) = &mut flow.app {
+        app.records(all, &mut |transaction, kind, way, objects| {
+            out.app(packet, id, &ends, (transaction, kind, way), objects);
+        });
     }
 }
 

@@ -346,18 +346,19 @@ impl Engine {
         *self.flows.table().stream_counters()
     }
 
-    /// Bytes that fragments, and that sessions with their data, take now.
+    /// Bytes that fragments, and that sessions with their data and parsers, take now.
     pub fn memory(&self) -> (usize, usize) {
-        (self.defrag.memory(), self.flows.table().stream_memory())
+        (self.defrag.memory(), self.flows.table().stream_memory() + self.flows.app_memory())
     }
 
     /// What was given up of the frames inspected, by reason. A name says what is counted: bytes of
     /// streams, packets, fragments, datagrams, or tries to match a rule.
-    pub fn given_up(&self) -> [(&'static str, u64); 14] {
+    pub fn given_up(&self) -> [(&'static str, u64); 20] {
         let stream = self.flows.table().stream_counters();
         let flow = self.flows.table().counters();
         let defrag = self.defrag.counters();
         let inspector = self.flows.inspector_counters();
+        let app = self.flows.app_counters();
         [
             ("stream-depth-bytes", stream.uninspected_depth),
             ("stream-memcap-bytes", stream.uninspected_memcap),
@@ -371,6 +372,12 @@ impl Engine {
             ("fragments-refused", defrag.refused),
             ("datagrams-evicted", defrag.evicted),
             ("datagrams-timed-out", defrag.timed_out),
+            ("app-malformed-flows", app.malformed),
+            ("app-gap-flows", app.gaps),
+            ("app-memcap-flows", app.memory),
+            ("app-transactions-let-go", app.transactions_let_go),
+            ("app-body-bytes", app.body_bytes),
+            ("app-damaged-bodies", app.decompression),
             ("matches-given-up", inspector.given_up),
             ("alerts-left-out", inspector.too_many),
         ]

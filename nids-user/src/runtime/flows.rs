@@ -65,6 +65,7 @@ impl Flows {
         shared: Arc<Shared>,
         inline: bool,
     ) -> Self {
+        let app = AppLayer::new(parsers, records.types());
         Self {
             table,
             slots: [None, None],
@@ -73,7 +74,7 @@ impl Flows {
             records,
             raised: 0,
             retired: InspectorCounters::default(),
-            app: AppLayer::new(parsers),
+            app,
             shared,
             budget: Budget::new(STATE_MEMORY),
             inline,
@@ -104,6 +105,16 @@ impl Flows {
             sum.add(&slot.inspector.counters());
         }
         sum
+    }
+
+    /// What parsers of application protocols did.
+    pub(super) fn app_counters(&self) -> crate::app::Counters {
+        self.app.counters()
+    }
+
+    /// Bytes that they take now.
+    pub(super) fn app_memory(&self) -> usize {
+        self.app.memory()
     }
 
     /// Alerts raised so far.
@@ -198,7 +209,7 @@ impl Flows {
         if outcome.tagged {
             out.tagged(&subject);
         }
-        self.app.free(flow);
+        self.app.settle(flow, packet, &out);
         flow.passed |= outcome.passed;
         flow.dropped |= self.inline && outcome.flow_dropped;
         flow.alerted |= *out.raised != raised_before;
@@ -269,6 +280,17 @@ impl Flows {
                 self.finish_stream(&mut flow, &mut session);
             }
             flow.session = Some(session);
+        }
+        if flow.app.is_some() {
+            let packet = packet::of_flow_end(&flow.ends(), FlowDirection::ToServer, flow.last);
+            let out = Out {
+                records: &self.records,
+                raised: &mut self.raised,
+                interface: interface(&self.interfaces, flow.port),
+                outer: None,
+                blocks: self.inline,
+            };
+            self.app.log_rest(&mut flow, &packet, &out);
         }
         let types = self.records.types();
         if types.has(EveType::Flow) || types.has(EveType::Netflow) {

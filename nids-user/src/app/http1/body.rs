@@ -54,6 +54,11 @@ impl Body {
         self.length
     }
 
+    /// Bytes of what it carries: with its codings undone, where it has any.
+    pub fn size(&self) -> u64 {
+        if self.codings.is_empty() { self.length } else { self.undone.len() as u64 }
+    }
+
     /// Changes whenever rules may see more.
     pub fn growth(&self) -> u32 {
         self.growth

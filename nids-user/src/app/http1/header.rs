@@ -93,7 +93,8 @@ impl Head {
 
     /// Takes one line of the headers, with its end.
     pub fn add(&mut self, line: &[u8], odd: &mut impl FnMut(Oddity)) {
-        if self.headers.len() >= MAX_HEADERS || self.raw.len() + line.len() > MAX_HEAD {
+        let headers = self.headers.len() + usize::from(self.open.is_some());
+        if headers >= MAX_HEADERS || self.raw.len() + line.len() > MAX_HEAD {
             return odd(Oddity::TooMany);
         }
         let start = self.raw.len();

@@ -1,6 +1,5 @@
 //! A request and its response, and the buffers that rules ask for.
 
-use std::any::Any;
 use std::ops::Range;
 
 use super::body::Body;
@@ -11,6 +10,7 @@ use super::{log, request, response};
 use crate::app::Shown;
 use crate::detect::buffer::AppBuffer;
 use crate::flow::FlowDirection;
+use crate::output::EveType;
 
 /// What stands for the URI of a request that was not seen, as in Suricata.
 const NOT_SEEN: &[u8] = b"/libhtp::request_uri_not_seen";
@@ -110,8 +110,14 @@ impl Transaction {
         in_uri.or_else(|| self.request.head.get("host"))
     }
 
+    /// Host and port as sent.
+    pub(super) fn raw_authority(&self) -> Option<&[u8]> {
+        let in_uri = self.raw_uri().and_then(|raw| Uri::split(raw, self.is_connect()).authority);
+        in_uri.or_else(|| self.request.head.get("host"))
+    }
+
     /// The host, in lower case, without port and the dot at its end.
-    fn host<'a>(&self, room: &'a mut Vec<u8>) -> Option<&'a [u8]> {
+    pub(super) fn host<'a>(&self, room: &'a mut Vec<u8>) -> Option<&'a [u8]> {
         let (host, _) = uri::authority(self.raw_host()?);
         let host = host.strip_suffix(b".").unwrap_or(host);
         room.clear();
@@ -254,11 +260,11 @@ impl crate::app::Transaction for Transaction {
         bytes.map(Shown::from)
     }
 
-    fn log(&self, out: &mut Vec<u8>) {
-        log::write(self, out);
+    fn objects(&self, id: u64, out: &mut Vec<u8>) {
+        log::objects(self, id, out);
     }
 
-    fn as_any(&self) -> &dyn Any {
-        self
+    fn records(&self, id: u64, emit: &mut dyn FnMut(EveType, FlowDirection, &[u8])) {
+        log::records(self, id, emit);
     }
 }

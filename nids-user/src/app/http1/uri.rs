@@ -3,6 +3,8 @@
 /// The parts of a URI as sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Uri<'a> {
+    /// Host and port.
+    pub authority: Option<&'a [u8]>,
     /// The host, without port and user.
     pub host: Option<&'a [u8]>,
     /// The port, as written.
@@ -39,7 +41,7 @@ impl<'a> Uri<'a> {
         let mut uri = Self::default();
         if is_connect {
             let (host, port) = authority(raw);
-            (uri.host, uri.port) = (Some(host), port);
+            (uri.authority, uri.host, uri.port) = (Some(raw), Some(host), port);
             return uri;
         }
         let mut rest = raw;
@@ -52,8 +54,9 @@ impl<'a> Uri<'a> {
                 let (whole, path) = split_at_any(behind, b"/?#");
                 // What stands before the last @ says who asks.
                 let at = whole.iter().rposition(|byte| *byte == b'@').map_or(0, |at| at + 1);
-                let (host, port) = authority(whole.get(at..).unwrap_or_default());
-                (uri.host, uri.port) = (Some(host), port);
+                let whole = whole.get(at..).unwrap_or_default();
+                let (host, port) = authority(whole);
+                (uri.authority, uri.host, uri.port) = (Some(whole), Some(host), port);
                 rest = path;
             }
         }

@@ -207,9 +207,6 @@ fn modifier(draft: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
     {
         return Err(keyword.conflict("another content of this rule is the fast pattern already"));
     }
-    if name == "fast_pattern" && draft.decoded {
-        return Err(keyword.conflict("the fast pattern cannot be in what `base64_decode` decodes"));
-    }
     let place = match name {
         "offset" | "depth" => Some(operand(draft, keyword.value()?, 0, i32::from(u16::MAX))?),
         "distance" | "within" => {

@@ -24,7 +24,9 @@ fn apply(draft: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
         draft.moved = None;
     }
     let is_match = |step: &StepDraft| matches!(step, StepDraft::Content(_) | StepDraft::Pcre(_));
-    if value.relative && !draft.steps().iter().any(is_match) {
+    // In a sticky buffer it counts from the start, where nothing is before it.
+    let in_packet = draft.buffer().app().is_none() && draft.moved.is_none();
+    if value.relative && in_packet && !draft.steps().iter().any(is_match) {
         return Err(
             keyword.conflict("a relative pattern (`R`) needs a content or pattern before it")
         );
@@ -56,7 +58,6 @@ mod tests {
         ] {
             assert_eq!(holds(options, bytes.as_bytes()), expected, "{options} {bytes:?}");
         }
-        assert_eq!(refusal(r#"pcre:"/a/U";"#), r#""/a/U""#);
         assert_eq!(refusal(r#"pcre:"/a/R";"#), "pcre");
     }
 
