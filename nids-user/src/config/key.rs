@@ -42,7 +42,7 @@ const ON: &[&str] = &["yes", "true", "on", "1"];
 const OFF: &[&str] = &["no", "false", "off", "0"];
 
 const NO_DEFRAG: &str = "defragmentation has no such setting";
-const NO_APP_LAYER: &str = "application protocols are not parsed yet";
+const NO_APP_LAYER: &str = "this protocol is not parsed yet";
 const NO_IPS: &str = "this sensor watches and does not block";
 const SELF_SIZED: &str = "the flow table sizes itself by flow.memcap";
 const FIXED_EMERGENCY: &str =
@@ -90,6 +90,19 @@ macro_rules! stream {
             expected: $expected,
             put: |settings, text| {
                 settings.stream.$field = $read(text)?;
+                Some(())
+            },
+        }
+    };
+}
+
+/// Sets one thing of HTTP.
+macro_rules! http {
+    ($field:ident, $expected:expr, $read:expr) => {
+        Apply {
+            expected: $expected,
+            put: |settings, text| {
+                settings.app.http.$field = $read(text)?;
                 Some(())
             },
         }
@@ -341,6 +354,44 @@ const KEYS: &[(&str, Effect)] = &[
         Missing { in_force: ON, reason: "packets in tunnels have flows of their own" },
     ),
     ("decoder.max-layers", Missing { in_force: &["16"], reason: "it is 16" }),
+    ("app-layer.protocols.http.enabled", http!(enabled, YES_OR_NO, value::boolean)),
+    (
+        "app-layer.protocols.http.libhtp.default-config.personality",
+        Missing { in_force: &["IDS"], reason: "requests are read as an IDS does" },
+    ),
+    (
+        "app-layer.protocols.http.libhtp.default-config.request-body-limit",
+        http!(request_body_limit, SIZE, value::memory),
+    ),
+    (
+        "app-layer.protocols.http.libhtp.default-config.response-body-limit",
+        http!(response_body_limit, SIZE, value::memory),
+    ),
+    (
+        "app-layer.protocols.http.libhtp.default-config.request-body-minimal-inspect-size",
+        http!(request_body_inspect, SIZE, value::memory),
+    ),
+    (
+        "app-layer.protocols.http.libhtp.default-config.response-body-minimal-inspect-size",
+        http!(response_body_inspect, SIZE, value::memory),
+    ),
+    (
+        "app-layer.protocols.http.libhtp.default-config.response-body-decompress-layer-limit",
+        http!(decompress_layers, "a number up to 255", value::number),
+    ),
+    (
+        "app-layer.protocols.http.libhtp.default-config.compression-bomb-limit",
+        http!(bomb_limit, SIZE, value::memory),
+    ),
+    (
+        "app-layer.protocols.http.libhtp.default-config.double-decode-path",
+        http!(double_decode_path, YES_OR_NO, value::boolean),
+    ),
+    (
+        "app-layer.protocols.http.libhtp.default-config.double-decode-query",
+        http!(double_decode_query, YES_OR_NO, value::boolean),
+    ),
+    ("app-layer.protocols.http.**", Missing { in_force: &[], reason: "HTTP has no such setting" }),
     ("app-layer.**", Missing { in_force: OFF, reason: NO_APP_LAYER }),
     ("datasets.enabled", dataset!(enabled, boolean, YES_OR_NO)),
     ("datasets.defaults.memcap", dataset!(memcap, size, "a size such as 64mb")),

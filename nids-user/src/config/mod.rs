@@ -11,6 +11,7 @@ pub(crate) mod value;
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::app;
 use crate::cli::exit::{Code, Failure};
 use crate::decode::Tunnels;
 use crate::defrag;
@@ -40,6 +41,8 @@ pub struct Settings {
     pub stream_bypass: Option<bool>,
     /// Ours, `flow.shunt`: have the kernel let by the flows that need no more inspection.
     pub shunt: bool,
+    /// `app-layer.*`; the cap is for all workers together.
+    pub app: app::Limits,
     /// `stream.inline`, or `mode=ips`: a capture file is inspected as Suricata does it inline.
     pub inline: bool,
     /// `defrag.*`; `memcap` is for all workers together.
@@ -74,6 +77,8 @@ impl Default for Settings {
             stream: stream::Config { app_layer: false, ..stream::Config::default() },
             stream_bypass: None,
             shunt: true,
+            stream: stream::Config::default(),
+            app: app::Limits::default(),
             inline: false,
             defrag: defrag::Limits::default(),
             datasets: DatasetSettings::default(),

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::app::AppProtocol;
 use crate::capture::{Direction, Timestamp};
 use crate::decode::Origin;
 use crate::flow::FlowView;
@@ -80,6 +81,19 @@ pub struct Alert {
     pub outer: Option<Box<Outer>>,
     /// The rule's action was carried out on the packet.
     pub blocked: bool,
+    /// The application protocol of the flow, where it is known.
+    pub app_proto: Option<AppProtocol>,
+    /// The transaction it was found in.
+    pub app: Option<Box<AppFound>>,
+}
+
+/// The transaction of an alert.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AppFound {
+    /// Number in the flow: EVE's `tx_id`.
+    pub transaction: u64,
+    /// Its EVE objects, each as `,"name":{...}`.
+    pub objects: Box<[u8]>,
 }
 
 /// The packet of the frame, around the one at hand.

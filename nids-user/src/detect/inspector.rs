@@ -7,11 +7,13 @@
 
 use std::sync::Arc;
 
+use crate::app::AppFlow;
 use crate::decode::Transport;
 use crate::flow::FlowDirection;
 use crate::rule::ast::Action;
 
 use super::alert::RuleInfo;
+use super::app_inspector::{AppInspector, Match, With};
 use super::chain::{Input, Scratch, Verdict};
 use super::group::{GroupId, Scanned};
 use super::memory::{Kept, Shared};
@@ -82,7 +84,10 @@ pub struct Inspector {
     candidates: Vec<u32>,
     /// Signatures whose contents were found in the stream.
     streamed: Vec<u32>,
-    matched: Vec<u32>,
+    matched: Vec<Match>,
+    app: AppInspector,
+    /// The EVE objects of the transaction at hand.
+    objects: Vec<u8>,
     scratch: Scratch,
     most_alerts: usize,
     shared: Arc<Shared>,
@@ -102,6 +107,15 @@ pub struct Outcome {
     pub tagged: bool,
 }
 
+/// The transaction of a match.
+#[derive(Clone, Copy, Debug)]
+pub struct FoundIn<'a> {
+    /// Its number in the flow: EVE's `tx_id`.
+    pub id: u64,
+    /// Its EVE objects, each as `,"name":{...}`.
+    pub objects: &'a [u8],
+}
+
 /// One match to be told.
 #[derive(Clone, Copy, Debug)]
 pub struct Found<'a> {
@@ -109,6 +123,8 @@ pub struct Found<'a> {
     pub rule: &'a Arc<RuleInfo>,
     /// Its action, or the one that a `rate_filter` puts in its place.
     pub action: Action,
+    /// The transaction it has matched in.
+    pub transaction: Option<FoundIn<'a>>,
 }
 
 impl Inspector {
@@ -123,6 +139,8 @@ impl Inspector {
             candidates: Vec::new(),
             streamed: Vec::new(),
             matched: Vec::new(),
+            app: AppInspector::default(),
+            objects: Vec::new(),
             scratch: Scratch::default(),
             most_alerts: MOST_ALERTS,
             shared,
@@ -136,6 +154,7 @@ impl Inspector {
 
     fn fit(&mut self, ruleset: &Ruleset) {
         self.hits.reserve(ruleset.most_patterns);
+        self.app.fit(ruleset);
         self.candidates.reserve(ruleset.len());
         self.streamed.reserve(ruleset.len());
         self.matched.reserve(ruleset.len());
@@ -216,12 +235,13 @@ impl Inspector {
 
     /// Tells `found` of each rule that matches the packet or the pieces of its stream, in the order of the
     /// rules. Where a pass rule matches, nothing behind it is told. `kept` is what the packet's flow
-    /// remembers.
+    /// remembers, `app` its application layer.
     pub fn finish(
         &mut self,
         ruleset: &Ruleset,
         subject: &Subject<'_>,
         mut kept: Kept<'_>,
+        mut app: Option<&mut AppFlow>,
         found: &mut impl FnMut(Found<'_>),
     ) -> Outcome {
         let subject = &match has_flow(subject) {
@@ -233,19 +253,46 @@ impl Inspector {
             for &index in ruleset.broken() {
                 let signature = ruleset.signatures.get(index as usize);
                 if signature.is_some_and(|signature| signature.fits_broken(subject)) {
-                    self.matched.push(index);
+                    self.matched.push(Match { signature: index, transaction: None });
                 }
             }
         } else {
             self.collect(ruleset, subject);
             self.verify(ruleset, subject, &mut kept);
+            if let Some(app) = app.as_deref_mut() {
+                self.transactions(ruleset, subject, app, &mut kept);
+            }
         }
         if self.matched.is_empty() {
             return Outcome { tagged: self.is_tagged(subject, &mut kept), ..Outcome::default() };
         }
-        let mut outcome = self.tell(ruleset, subject, &mut kept, found);
+        let mut outcome = self.tell(ruleset, subject, &mut kept, app, found);
         outcome.tagged = self.is_tagged(subject, &mut kept);
         outcome
+    }
+
+    /// Inspects the transactions of the flow.
+    fn transactions(
+        &mut self,
+        ruleset: &Ruleset,
+        subject: &Subject<'_>,
+        app: &mut AppFlow,
+        kept: &mut Kept<'_>,
+    ) {
+        let before = self.matched.len();
+        let mut with = With {
+            ruleset,
+            streamed: &self.streamed,
+            shared: &self.shared,
+            kept,
+            scratch: &mut self.scratch,
+        };
+        let tally = self.app.inspect(subject, app, &mut with, &mut self.matched);
+        self.counters.candidates += tally.candidates;
+        self.counters.given_up += tally.given_up;
+        if self.matched.len() > before {
+            self.matched.sort_unstable();
+        }
     }
 
     /// Collects what could match, in the order of the rules.
@@ -309,11 +356,17 @@ impl Inspector {
                 verdict => verdict,
             };
             match verdict {
+                // The rest of it is asked of transactions.
+                Verdict::Match if signature.transaction.is_some() => {
+                    if signature.payload.is_some() && !streamed {
+                        self.streamed.push(index);
+                    }
+                }
                 Verdict::Match => {
                     for change in &signature.changes {
                         change.apply(&self.shared, subject, kept);
                     }
-                    self.matched.push(index);
+                    self.matched.push(Match { signature: index, transaction: None });
                 }
                 Verdict::NoMatch => {}
                 Verdict::GivenUp => self.counters.given_up += 1,
@@ -327,6 +380,7 @@ impl Inspector {
         ruleset: &Ruleset,
         subject: &Subject<'_>,
         kept: &mut Kept<'_>,
+        mut app: Option<&mut AppFlow>,
         found: &mut impl FnMut(Found<'_>),
     ) -> Outcome {
         let packet = subject.packet;
@@ -334,8 +388,8 @@ impl Inspector {
         let ends = packet.ip.as_ref().map(|ip| (ip.source(), ip.destination()));
         let mut outcome = Outcome::default();
         let mut told = 0;
-        for index in &self.matched {
-            let Some(signature) = ruleset.signatures.get(*index as usize) else { continue };
+        for &Match { signature: index, transaction } in &self.matched {
+            let Some(signature) = ruleset.signatures.get(index as usize) else { continue };
             let rule = &signature.info;
             let key = RuleKey { gid: rule.gid, sid: rule.sid, rev: rule.rev };
             let mut action = rule.action;
@@ -355,7 +409,8 @@ impl Inspector {
                     }
                 }
             }
-            let whole_flow = signature.once || self.streamed.contains(index);
+            let whole_flow =
+                signature.once || self.streamed.contains(&index) || transaction.is_some();
             outcome.passed |= signature.bypass;
             match action {
                 Action::Pass => {
@@ -392,7 +447,14 @@ impl Inspector {
             }
             told += 1;
             self.counters.matches += 1;
-            found(Found { rule, action });
+            let transaction = transaction.map(|id| {
+                self.objects.clear();
+                if let Some(app) = app.as_deref_mut() {
+                    app.log(id, &mut self.objects);
+                }
+                FoundIn { id, objects: &self.objects }
+            });
+            found(Found { rule, action, transaction });
         }
         outcome
     }
@@ -419,7 +481,7 @@ impl Inspector {
         found: &mut impl FnMut(&Arc<RuleInfo>),
     ) {
         self.begin(ruleset, subject);
-        self.finish(ruleset, subject, None, &mut |match_| found(match_.rule));
+        self.finish(ruleset, subject, None, None, &mut |match_| found(match_.rule));
     }
 }
 

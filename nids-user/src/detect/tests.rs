@@ -378,7 +378,7 @@ fn refuses_with_place_and_reason() {
             UnsupportedKeyword,
         ),
         (r#"alert tcp any any -> any any (contnet:"a"; sid:1;)"#, "contnet", UnknownKeyword),
-        (r#"alert http any any -> any any (content:"a"; sid:1;)"#, "http", Protocol),
+        (r#"alert smb any any -> any any (content:"a"; sid:1;)"#, "smb", Protocol),
         (r#"alert foo any any -> any any (content:"a"; sid:1;)"#, "foo", Protocol),
         (r#"alert tcp any any -> any any (content:"a";)"#, "alert tcp", Identity),
         (r#"log tcp any any -> any any (content:"a"; sid:1;)"#, "log", UnsupportedKeyword),

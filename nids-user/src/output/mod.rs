@@ -23,7 +23,7 @@ use std::path::PathBuf;
 
 pub use console::colour_wanted;
 pub use counters::{LossReason, OutputCounters, SinkCounters};
-pub use record::{Anomaly, Oddity, Record, TaggedPacket};
+pub use record::{Anomaly, AppRecord, Oddity, Record, TaggedPacket};
 pub use writer::{RecordSender, Writer, start};
 
 /// Where alerts and other records go. Each output may be on at once.
@@ -81,11 +81,30 @@ pub enum EveType {
     Anomaly,
     /// A packet that the tag of a rule asks for.
     Packet,
+    /// A request of HTTP with its response.
+    Http,
+    /// A file that was carried.
+    Fileinfo,
+}
+
+impl EveType {
+    /// The word in EVE's `event_type`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Alert => "alert",
+            Self::Flow => "flow",
+            Self::Netflow => "netflow",
+            Self::Anomaly => "anomaly",
+            Self::Packet => "packet",
+            Self::Http => "http",
+            Self::Fileinfo => "fileinfo",
+        }
+    }
 }
 
 /// A set of types of EVE records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct EveTypes(u8);
+pub struct EveTypes(u32);
 
 impl Default for EveTypes {
     /// Alerts, and the packets that their tags ask for.

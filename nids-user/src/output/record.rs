@@ -23,6 +23,8 @@ pub enum Record {
     Anomaly(Anomaly),
     /// The tag of a rule asks for a packet.
     Packet(TaggedPacket),
+    /// What was said in an application protocol.
+    App(Box<AppRecord>),
 }
 
 impl Record {
@@ -34,6 +36,7 @@ impl Record {
             Self::Netflow(..) => EveType::Netflow,
             Self::Anomaly(_) => EveType::Anomaly,
             Self::Packet(_) => EveType::Packet,
+            Self::App(record) => record.eve_type,
         }
     }
 }
@@ -42,6 +45,35 @@ impl From<Alert> for Record {
     fn from(alert: Alert) -> Self {
         Self::Alert(alert)
     }
+}
+
+/// What was said in an application protocol: one record of one transaction.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AppRecord {
+    /// Its type.
+    pub eve_type: EveType,
+    /// Time of the packet at which it was over.
+    pub time: Timestamp,
+    /// Name of the interface, `None` for a file.
+    pub interface: Option<Arc<str>>,
+    /// Position of that packet in the file, 0 for a live packet or the end of a flow.
+    pub pcap_number: u64,
+    /// VLAN ids, outermost first.
+    pub vlan: Vec<u16>,
+    /// Who said it, and to whom.
+    pub addresses: (IpAddr, IpAddr),
+    /// The ports of both.
+    pub ports: (u16, u16),
+    /// IP protocol number.
+    pub ip_proto: u8,
+    /// The flow's id.
+    pub flow: u64,
+    /// Where the packet came from.
+    pub origin: Origin,
+    /// Number of the transaction, where the record tells it.
+    pub transaction: Option<u64>,
+    /// Its objects, each as `,"name":{...}`.
+    pub objects: Box<[u8]>,
 }
 
 /// One packet that the tag of a rule asks for, owned.

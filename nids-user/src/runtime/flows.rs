@@ -6,9 +6,11 @@
 
 use std::sync::Arc;
 
+use super::app::{self, AppLayer};
 use super::engine::SkipReason;
 use super::record::{self, Out};
 use super::shunting::{Shunting, still_matters};
+use crate::app::AppProtocols;
 use crate::capture::Timestamp;
 use crate::capture::shunt::ShuntCounters;
 use crate::decode::{Packet, packet};
@@ -46,6 +48,8 @@ pub(super) struct Flows {
     raised: u64,
     /// What inspectors counted whose rules are no longer in force.
     retired: InspectorCounters,
+    /// The parsers of application protocols.
+    app: AppLayer,
     /// What rules keep of more than one flow.
     shared: Arc<Shared>,
     /// Bytes that rules may keep of flows.
@@ -63,12 +67,14 @@ pub(super) struct Flows {
 impl Flows {
     pub(super) fn new(
         table: FlowTable,
+        parsers: crate::app::Limits,
         interfaces: Vec<Option<Arc<str>>>,
         records: RecordSender,
         shared: Arc<Shared>,
         inline: bool,
         bypass: bool,
     ) -> Self {
+        let app = AppLayer::new(parsers, records.types());
         Self {
             table,
             slots: [None, None],
@@ -77,6 +83,7 @@ impl Flows {
             records,
             raised: 0,
             retired: InspectorCounters::default(),
+            app,
             shared,
             budget: Budget::new(STATE_MEMORY),
             inline,
@@ -108,6 +115,8 @@ impl Flows {
         if let Some(before) = slot.replace(Slot { ruleset, inspector, tags_hosts }) {
             self.retired.add(&before.inspector.counters());
         }
+        let rules = self.slots.iter().flatten().map(|slot| slot.ruleset.app_protocols());
+        self.app.want(rules.fold(AppProtocols::NONE, AppProtocols::union));
     }
 
     pub(super) fn table(&self) -> &FlowTable {
@@ -121,6 +130,16 @@ impl Flows {
             sum.add(&slot.inspector.counters());
         }
         sum
+    }
+
+    /// What parsers of application protocols did.
+    pub(super) fn app_counters(&self) -> crate::app::Counters {
+        self.app.counters()
+    }
+
+    /// Bytes that they take now.
+    pub(super) fn app_memory(&self) -> usize {
+        self.app.memory()
     }
 
     /// Alerts raised so far.
@@ -162,8 +181,8 @@ impl Flows {
         let Some(tracked) = tracked else {
             let subject = Subject::new(packet, None);
             inspector.begin(ruleset, &subject);
-            let outcome =
-                inspector.finish(ruleset, &subject, None, &mut |found| out.alert(found, &subject));
+            let outcome = inspector
+                .finish(ruleset, &subject, None, None, &mut |found| out.alert(found, &subject));
             if outcome.tagged {
                 out.tagged(&subject);
             }
@@ -177,6 +196,7 @@ impl Flows {
         if flow.passed || flow.dropped {
             let dropped = flow.dropped;
             if let Some(session) = &mut flow.session {
+                app::stop(session);
                 session.raw(streams, direction, packet.payload, &mut |_| {});
                 session.settle(streams, direction, packet.payload);
             }
@@ -191,6 +211,8 @@ impl Flows {
             return Err(if dropped { SkipReason::Dropped } else { SkipReason::Passed });
         }
         let raised_before = *out.raised;
+        self.app.packet(flow, streams, packet, &tracked);
+        subject.app = flow.app.as_ref().and_then(|app| app.protocol());
         let looks_at_stream = inspector.begin(ruleset, &subject);
         if let Some(session) = &mut flow.session {
             subject.stream.progress = Some(progress(session));
@@ -213,11 +235,14 @@ impl Flows {
             });
         }
         let kept = Some((&mut flow.state, &mut self.budget));
-        let outcome =
-            inspector.finish(ruleset, &subject, kept, &mut |found| out.alert(found, &subject));
+        let transactions = flow.app.as_deref_mut();
+        let outcome = inspector.finish(ruleset, &subject, kept, transactions, &mut |found| {
+            out.alert(found, &subject);
+        });
         if outcome.tagged {
             out.tagged(&subject);
         }
+        self.app.settle(flow, packet, &out);
         flow.passed |= outcome.passed;
         flow.dropped |= self.inline && outcome.flow_dropped;
         flow.alerted |= *out.raised != raised_before;
@@ -257,7 +282,7 @@ impl Flows {
         };
         let subject = Subject::new(packet, None);
         inspector.begin(ruleset, &subject);
-        inspector.finish(ruleset, &subject, None, &mut |found| out.alert(found, &subject));
+        inspector.finish(ruleset, &subject, None, None, &mut |found| out.alert(found, &subject));
     }
 
     /// Logs what was odd about a packet, where that is asked for.
@@ -310,6 +335,17 @@ impl Flows {
             }
             flow.session = Some(session);
         }
+        if flow.app.is_some() {
+            let packet = packet::of_flow_end(&flow.ends(), FlowDirection::ToServer, flow.last);
+            let out = Out {
+                records: &self.records,
+                raised: &mut self.raised,
+                interface: interface(&self.interfaces, flow.port),
+                outer: None,
+                blocks: self.inline,
+            };
+            self.app.log_rest(&mut flow, &packet, &out);
+        }
         let types = self.records.types();
         if types.has(EveType::Flow) || types.has(EveType::Netflow) {
             self.log_flow(&flow, end);
@@ -317,6 +353,7 @@ impl Flows {
         if let Some(session) = flow.session.take() {
             self.table.streams().close(session);
         }
+        self.app.release(&mut flow);
         flow.state.release(&mut self.budget);
     }
 
@@ -326,7 +363,8 @@ impl Flows {
         let slot = if self.generation & 1 == 0 { even } else { odd };
         let Some(Slot { ruleset, inspector, .. }) = slot else { return };
         for direction in [FlowDirection::ToServer, FlowDirection::ToClient] {
-            if !session.has_unseen(direction) {
+            let news = flow.app.as_ref().is_some_and(|app| app.is_parsing() || app.has_news(direction));
+            if !session.has_unseen(direction) && !news {
                 continue;
             }
             // Nobody sent this packet: it stands for the end of the flow.
@@ -349,17 +387,24 @@ impl Flows {
             };
             let raised_before = *out.raised;
             let looks_at_stream = inspector.begin(ruleset, &subject);
+            let port = ends.server_port;
             let (messages, room) = (&flow.messages, &mut self.room);
             let waiting = flow.waiting.of(direction);
             let streams = self.table.streams();
-            session.finish(streams, direction, &mut |chunk| chunk.data.len(), &mut |chunk| {
+            let (app, parsers) = (&mut flow.app, &mut self.app);
+            let mut parse = |chunk: Chunk<'_>| parsers.rest(app, port, direction, &chunk);
+            session.finish(streams, direction, &mut parse, &mut |chunk| {
                 if looks_at_stream && !chunk.data.is_empty() {
                     let since = messages.since_start(direction, chunk.offset);
                     show(&chunk, since, waiting, room, ruleset, inspector, &subject);
                 }
             });
             let kept = Some((&mut flow.state, &mut self.budget));
-            inspector.finish(ruleset, &subject, kept, &mut |found| out.alert(found, &subject));
+            let transactions = flow.app.as_deref_mut();
+            subject.app = transactions.as_ref().and_then(|app| app.protocol());
+            inspector.finish(ruleset, &subject, kept, transactions, &mut |found| {
+                out.alert(found, &subject);
+            });
             flow.alerted |= *out.raised != raised_before;
         }
     }

@@ -158,7 +158,7 @@ impl Session {
             Mode::Acked => {
                 let ready = half.acked().saturating_sub(half.data.raw);
                 // Without parsers nothing is gained by waiting for more.
-                let least = match cx.config.app_layer {
+                let least = match cx.config.app_layer && !half.data.app_is_off() {
                     true => u64::from(chunk_size(&cx.config, to_server)),
                     false => 1,
                 };

@@ -79,6 +79,12 @@ pub struct AppNews {
     pub to_client: bool,
 }
 
+impl From<AppNews> for [bool; 2] {
+    fn from(news: AppNews) -> Self {
+        [news.to_server, news.to_client]
+    }
+}
+
 /// What a packet was to its session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Verdict {
