@@ -165,16 +165,13 @@ impl AppFlow {
 
     /// Marks the transactions that are over as logged, and tells of the records of each: number, type, the side that
     /// sent what it tells of, objects. `all`: those too that are not over.
-    pub fn records(
-        &mut self,
-        all: bool,
-        emit: &mut dyn FnMut(u64, EveType, FlowDirection, &[u8]),
-    ) {
+    pub fn records(&mut self, all: bool, emit: &mut dyn FnMut(u64, EveType, FlowDirection, &[u8])) {
         let Some(list) = self.transactions() else { return };
         for index in 0..list.len() {
             let Some((head, transaction)) = list.get(index) else { break };
             let ways = [FlowDirection::ToServer, FlowDirection::ToClient];
-            let over = || ways.iter().all(|way| transaction.progress(*way) >= transaction.complete(*way));
+            let over =
+                || ways.iter().all(|way| transaction.progress(*way) >= transaction.complete(*way));
             if !head.logged && (all || over()) {
                 head.logged = true;
                 let id = head.id;

@@ -184,7 +184,9 @@ impl<T: Transaction> TransactionList for Transactions<T> {
         self.list.retain(|(head, transaction)| {
             let over =
                 ways.iter().all(|way| transaction.progress(*way) >= transaction.complete(*way));
-            !(over && (head.logged || !logged) && head.inspected.iter().all(|inspected| inspected.done))
+            !(over
+                && (head.logged || !logged)
+                && head.inspected.iter().all(|inspected| inspected.done))
         });
         before - self.list.len()
     }

@@ -410,7 +410,7 @@ impl Inspector {
                 }
             }
             let whole_flow =
-                signature.once || self.streamed.contains(&index) || transaction.is_some();
+                signature.once || signature.app.is_some() || self.streamed.contains(&index);
             outcome.passed |= signature.bypass;
             match action {
                 Action::Pass => {

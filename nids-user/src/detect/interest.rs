@@ -9,6 +9,7 @@ use crate::flow::FlowDirection;
 use super::Ruleset;
 use super::check::Check;
 use super::group::Group;
+use super::protocol::{Numbers, TCP};
 use super::signature::{Payload, Signature};
 use super::tag::Scope;
 
@@ -47,13 +48,21 @@ pub enum Interest {
 }
 
 impl Signature {
+    /// Whether it is of no other protocol than TCP.
+    fn is_of_tcp(&self) -> bool {
+        self.protocol.numbers == Numbers::of([TCP])
+    }
+
     /// When it has no use for a flow any more.
     pub fn interest(&self) -> Interest {
         if self.checks.iter().any(Check::is_of_history) {
             Interest::Lasting
         } else if self.once || self.takes_control_only() {
             Interest::Begin
-        } else if self.payload.is_some() && self.payload_in == Payload::Stream {
+        } else if (self.payload.is_some() || (self.transaction.is_some() && self.is_of_tcp()))
+            && self.payload_in == Payload::Stream
+        {
+            // Parsers are shown streams to the same depth.
             Interest::Stream
         } else {
             Interest::Lasting

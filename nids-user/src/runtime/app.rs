@@ -139,26 +139,34 @@ impl AppLayer {
         }
     }
 
-    /// The rest of a direction of a stream, whose flow has ended.
+    /// The flow has ended: parses the rest of both directions, and their end.
     pub(super) fn rest(
         &mut self,
-        slot: &mut Option<Box<AppFlow>>,
-        port: u16,
-        way: FlowDirection,
-        chunk: &Chunk<'_>,
-    ) -> usize {
-        if self.wanted.is_empty() && slot.is_none() {
-            return chunk.data.len();
+        flow: &mut Flow,
+        session: &mut Session,
+        streams: &mut StreamContext,
+    ) {
+        if self.wanted.is_empty() && flow.app.is_none() {
+            return;
         }
+        let port = flow.ends().server_port;
         let mut cx = self.context();
-        let app = slot.get_or_insert_with(|| Box::new(AppFlow::new(TCP, port)));
-        if !chunk.data.is_empty() {
-            take(app, &mut cx, way, chunk);
+        let app = &mut flow.app;
+        let mut feed = |app: &mut Option<Box<AppFlow>>, way| {
+            session.app_rest(streams, way, &mut |chunk| {
+                let app = app.get_or_insert_with(|| Box::new(AppFlow::new(TCP, port)));
+                take(app, &mut cx, way, &chunk)
+            });
+        };
+        // What one side says may tell what the other one has said.
+        for way in WAYS.into_iter().chain(WAYS) {
+            feed(app, way);
         }
-        if chunk.end {
-            app.end(&mut cx, way);
+        if let Some(app) = app {
+            for way in WAYS {
+                app.end(&mut cx, way);
+            }
         }
-        chunk.data.len()
     }
 
     /// After a packet was inspected: logs transactions that are over, and lets them go.
@@ -174,6 +182,11 @@ impl AppLayer {
             let logs = self.logs;
             app.free(&mut self.context(), logs);
         }
+    }
+
+    /// Whether logs want more of the flow.
+    pub(super) fn wants_more(&self, flow: &Flow) -> bool {
+        self.logs && flow.app.as_ref().is_some_and(|app| !app.is_over())
     }
 
     /// The flow has ended: logs all transactions.

@@ -257,7 +257,8 @@ impl Flows {
                 self.bypass && session.is_some_and(|session| session.is_done(streams, direction))
             });
             let tags = *tags_hosts || flow.state.tags_mut().is_some_and(|tags| !tags.is_empty());
-            if (flow.passed || !tags && !still_matters(ruleset, flow, done))
+            let logged = done != [true; 2] && self.app.wants_more(flow);
+            if (flow.passed || !tags && !logged && !still_matters(ruleset, flow, done))
                 && let Some(displaced) =
                     shunting.shunt((tracked.index, flow), packet, direction, generation)
             {
@@ -362,8 +363,9 @@ impl Flows {
         let [even, odd] = &mut self.slots;
         let slot = if self.generation & 1 == 0 { even } else { odd };
         let Some(Slot { ruleset, inspector, .. }) = slot else { return };
+        self.app.rest(flow, session, self.table.streams());
         for direction in [FlowDirection::ToServer, FlowDirection::ToClient] {
-            let news = flow.app.as_ref().is_some_and(|app| app.is_parsing() || app.has_news(direction));
+            let news = flow.app.as_ref().is_some_and(|app| app.has_news(direction));
             if !session.has_unseen(direction) && !news {
                 continue;
             }
@@ -387,13 +389,10 @@ impl Flows {
             };
             let raised_before = *out.raised;
             let looks_at_stream = inspector.begin(ruleset, &subject);
-            let port = ends.server_port;
             let (messages, room) = (&flow.messages, &mut self.room);
             let waiting = flow.waiting.of(direction);
             let streams = self.table.streams();
-            let (app, parsers) = (&mut flow.app, &mut self.app);
-            let mut parse = |chunk: Chunk<'_>| parsers.rest(app, port, direction, &chunk);
-            session.finish(streams, direction, &mut parse, &mut |chunk| {
+            session.finish(streams, direction, &mut |chunk| chunk.data.len(), &mut |chunk| {
                 if looks_at_stream && !chunk.data.is_empty() {
                     let since = messages.since_start(direction, chunk.offset);
                     show(&chunk, since, waiting, room, ruleset, inspector, &subject);

@@ -183,6 +183,19 @@ impl Session {
         half.show_app(cx, payload, false, f);
     }
 
+    /// As [`Session::app`], at the end of the flow: what was not acknowledged too, unless the session closed in
+    /// order.
+    pub fn app_rest(
+        &mut self,
+        cx: &mut StreamContext,
+        direction: FlowDirection,
+        f: &mut impl FnMut(Chunk) -> usize,
+    ) {
+        let all =
+            self.state < State::Closed || self.closed_by_rst() || cx.config.mode != Mode::Acked;
+        self.half_mut(direction).show_app(cx, &[], all, f);
+    }
+
     /// The end of `direction`: its flow is over, or its memory is wanted. Shows the rest, acknowledged or
     /// not, first to the parser, then to the rules; each reader gets an `end`.
     pub fn finish(

@@ -33,6 +33,8 @@ pub struct Body {
     codings: Vec<Coding>,
     /// Bytes sent, kept or not.
     length: u64,
+    /// Bytes of the lines around chunks.
+    lines: u64,
     /// Of `sent`, what rules may see.
     shown: usize,
     growth: u32,
@@ -49,14 +51,33 @@ impl Body {
         (self.codings, self.bounds) = (codings, bounds);
     }
 
-    /// Bytes sent.
+    /// Bytes of the message behind its headers: with the lines around chunks.
     pub fn length(&self) -> u64 {
-        self.length
+        self.length + self.lines
+    }
+
+    /// Bytes of it are missing.
+    pub fn skip(&mut self, bytes: u64) {
+        self.length += bytes;
+        self.is_holed = true;
+    }
+
+    /// A line around a chunk.
+    pub fn count_line(&mut self, line: &[u8]) {
+        self.lines += line.len() as u64;
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.length == 0
     }
 
     /// Bytes of what it carries: with its codings undone, where it has any.
     pub fn size(&self) -> u64 {
-        if self.codings.is_empty() { self.length } else { self.undone.len() as u64 }
+        match self.codings.is_empty() {
+            true => self.gone + self.sent.len() as u64,
+            false => self.undone.len() as u64,
+        }
     }
 
     /// Changes whenever rules may see more.
@@ -66,7 +87,7 @@ impl Body {
 
     /// Whether there is more of it than is kept.
     pub fn is_cut(&self) -> bool {
-        self.length > self.gone + self.sent.len() as u64
+        !self.is_holed && self.length > self.gone + self.sent.len() as u64
     }
 
     /// Bytes of memory it takes.
@@ -112,7 +133,11 @@ impl Body {
     /// Nothing more comes.
     pub fn finish(&mut self) -> Undone {
         self.is_over = true;
-        if self.shown < self.sent.len() || !self.codings.is_empty() { self.show() } else { Undone::default() }
+        if self.shown < self.sent.len() || !self.codings.is_empty() {
+            self.show()
+        } else {
+            Undone::default()
+        }
     }
 
     fn show(&mut self) -> Undone {

@@ -1,7 +1,8 @@
 //! The EVE objects of a transaction, with Suricata's keys (user guide, "EVE JSON Format", "Event type: HTTP",
 //! "Event type: Fileinfo").
 
-use super::transaction::{Message, Transaction};
+use super::body::Body;
+use super::transaction::{File, Message, Transaction};
 use super::uri;
 use crate::flow::FlowDirection;
 use crate::output::EveType;
@@ -9,7 +10,7 @@ use crate::output::field::{self, put};
 
 /// A key and the text in it, where there is any.
 fn text(out: &mut Vec<u8>, key: &str, value: Option<&[u8]>) {
-    let Some(value) = value else { return };
+    let Some(value) = value.filter(|value| !value.is_empty()) else { return };
     separate(out);
     put(out, format_args!("\"{key}\":"));
     field::bytes(out, value);
@@ -42,7 +43,7 @@ pub(super) fn http(transaction: &Transaction, out: &mut Vec<u8>) {
     text(out, "http_method", transaction.method());
     let protocol = transaction.protocol(FlowDirection::ToServer);
     text(out, "protocol", protocol);
-    let status = transaction.status().and_then(number);
+    let status = transaction.status_number();
     match status {
         Some(status) => {
             separate(out);
@@ -50,7 +51,7 @@ pub(super) fn http(transaction: &Transaction, out: &mut Vec<u8>) {
         }
         None => text(out, "status_string", transaction.status()),
     }
-    if status.is_some_and(|status| (301..=303).contains(&status)) {
+    if status.is_some_and(|status| (300..400).contains(&status)) {
         text(out, "redirect", response.head.get("location"));
     }
     separate(out);
@@ -70,7 +71,8 @@ fn content_range(out: &mut Vec<u8>, response: &Message) {
     let range = raw.strip_prefix(b"bytes").unwrap_or_default();
     let range = range.trim_ascii_start();
     if let Some((range, size)) = split(range, b'/') {
-        if let Some((start, end)) = split(range, b'-').and_then(|(a, b)| Some((number(a)?, number(b)?)))
+        if let Some((start, end)) =
+            split(range, b'-').and_then(|(a, b)| Some((number(a)?, number(b)?)))
         {
             put(out, format_args!(",\"start\":{start},\"end\":{end}"));
         }
@@ -87,16 +89,15 @@ fn split(text: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
 }
 
 /// One file: `{...}`.
-fn file(transaction: &Transaction, id: u64, direction: FlowDirection, out: &mut Vec<u8>) {
-    let body = &transaction.message(direction).body;
+fn file(body: &Body, file: &File<'_>, id: u64, out: &mut Vec<u8>) {
     out.push(b'{');
-    text(out, "filename", transaction.file_name(direction));
-    let state = match (body.is_over, body.is_cut() || body.is_holed) {
-        (true, false) => "CLOSED",
-        (true, true) => "TRUNCATED",
-        (false, _) => "UNKNOWN",
+    text(out, "filename", file.name);
+    let state = match (body.is_over, file.is_whole) {
+        (_, true) => "CLOSED",
+        (true, false) => "TRUNCATED",
+        (false, false) => "UNKNOWN",
     };
-    let (gaps, size) = (body.is_holed, body.size());
+    let (gaps, size) = (body.is_holed, file.size);
     separate(out);
     put(
         out,
@@ -108,13 +109,20 @@ fn file(transaction: &Transaction, id: u64, direction: FlowDirection, out: &mut 
 
 const WAYS: [FlowDirection; 2] = [FlowDirection::ToServer, FlowDirection::ToClient];
 
+/// The files of a transaction, each with the direction that carries it.
+fn files(transaction: &Transaction) -> impl Iterator<Item = (FlowDirection, File<'_>)> {
+    WAYS.into_iter().flat_map(move |way| {
+        (0..).map_while(move |index| transaction.file(way, index)).map(move |file| (way, file))
+    })
+}
+
 /// Appends the objects of an alert: `http`, and `files` where there are any.
 pub(super) fn objects(transaction: &Transaction, id: u64, out: &mut Vec<u8>) {
     http(transaction, out);
     let mut before = b",\"files\":[".as_slice();
-    for way in WAYS.into_iter().filter(|way| transaction.has_file(*way)) {
+    for (way, one) in files(transaction) {
         out.extend_from_slice(before);
-        file(transaction, id, way, out);
+        file(&transaction.message(way).body, &one, id, out);
         before = b",";
     }
     if before == b"," {
@@ -132,10 +140,10 @@ pub(super) fn records(
     http(transaction, &mut out);
     emit(EveType::Http, FlowDirection::ToServer, &out);
     let object = out.len();
-    for way in WAYS.into_iter().filter(|way| transaction.has_file(*way)) {
+    for (way, one) in files(transaction) {
         out.truncate(object);
         out.extend_from_slice(b",\"app_proto\":\"http\",\"fileinfo\":");
-        file(transaction, id, way, &mut out);
+        file(&transaction.message(way).body, &one, id, &mut out);
         emit(EveType::Fileinfo, way, &out);
     }
 }
@@ -145,14 +153,5 @@ impl Transaction {
     fn port(&self) -> Option<u16> {
         let (_, port) = uri::authority(self.raw_authority()?);
         str::from_utf8(port?).ok()?.parse().ok().filter(|port| *port != 0)
-    }
-
-    /// Whether a direction carries a file: the body of a response, or of a request that brings one.
-    fn has_file(&self, direction: FlowDirection) -> bool {
-        let brings = match direction {
-            FlowDirection::ToServer => matches!(self.method(), Some(b"PUT" | b"POST")),
-            FlowDirection::ToClient => true,
-        };
-        brings && self.message(direction).body.length() > 0
     }
 }

@@ -11,6 +11,7 @@ mod framing;
 mod header;
 mod line;
 mod log;
+mod multipart;
 mod state;
 mod transaction;
 mod uri;

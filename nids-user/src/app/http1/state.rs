@@ -217,7 +217,16 @@ impl Http1 {
                     }
                 }
                 Step::ChunkLine => {
-                    let Some(line) = self.half(direction).take_line(&mut rest) else { break };
+                    let half = self.half(direction);
+                    let mut begin = half.line.iter().chain(rest).filter(|byte| !is_space(**byte));
+                    if begin.next().is_some_and(|byte| !byte.is_ascii_hexdigit()) {
+                        // No length, so there is no line to be waited for.
+                        let line = std::mem::take(&mut half.line);
+                        self.chunk_line(cx, direction, &[line.as_slice(), rest].concat());
+                        rest = &[];
+                        continue;
+                    }
+                    let Some(line) = half.take_line(&mut rest) else { break };
                     self.chunk_line(cx, direction, &line);
                 }
                 Step::Chunk(left) => {
@@ -230,9 +239,8 @@ impl Http1 {
                         if left == 0 { Step::ChunkEnd } else { Step::Chunk(left) };
                 }
                 Step::ChunkEnd => {
-                    if self.half(direction).take_line(&mut rest).is_none() {
-                        break;
-                    }
+                    let Some(line) = self.half(direction).take_line(&mut rest) else { break };
+                    self.count_line(direction, &line);
                     self.half(direction).step = Step::ChunkLine;
                 }
                 Step::Trailers => {
@@ -442,15 +450,12 @@ impl Http1 {
         let framing = framing(&message.head, &mut odd).unwrap_or(Framing::None);
         let codings = message.head.get("content-encoding");
         let codings = codings.map(|value| Codings::read(value, most)).unwrap_or_default();
-        let is_new = transaction
-            .protocol(ToServer)
-            .and_then(version)
-            .is_some_and(|version| version == 1);
+        let is_new =
+            transaction.protocol(ToServer).and_then(version).is_some_and(|version| version == 1);
         let in_uri = transaction.raw_uri().and_then(|raw| Uri::split(raw, false).host);
         let in_header = message.head.get("host");
-        let is_method_without_body = transaction.method().is_some_and(|method| {
-            [&b"GET"[..], b"HEAD"].contains(&method)
-        });
+        let is_method_without_body =
+            transaction.method().is_some_and(|method| [&b"GET"[..], b"HEAD"].contains(&method));
         let has_body = !matches!(framing, Framing::None | Framing::Length(0));
         let events = [
             (odd.transfer_encoding, Event::RequestTransferEncoding),
@@ -478,8 +483,7 @@ impl Http1 {
     fn response_headers(&mut self, cx: &mut Context<'_>) {
         let (most, bounds) = (cx.limits.http.decompress_layers, bounds(cx, ToClient));
         let Some((head, transaction)) = self.at_hand(ToClient) else { return };
-        let status: Option<u16> =
-            transaction.status().and_then(|text| str::from_utf8(text).ok()?.parse().ok());
+        let status = transaction.status_number();
         let mut odd = Oddities::default();
         let by_headers = framing(&transaction.response.head, &mut odd);
         if matches!(status, Some(100 | 102..=199)) && by_headers.is_none() {
@@ -541,7 +545,11 @@ impl Http1 {
 
     fn chunk_line(&mut self, cx: &mut Context<'_>, direction: FlowDirection, line: &[u8]) {
         self.half(direction).is_too_long = false;
-        let step = match chunk_line(line) {
+        let read = chunk_line(line);
+        if read != ChunkLine::Invalid {
+            self.count_line(direction, line);
+        }
+        let step = match read {
             ChunkLine::Blank => Step::ChunkLine,
             ChunkLine::Length(length, extension) => {
                 if extension && direction == ToServer {
@@ -566,6 +574,12 @@ impl Http1 {
             }
         };
         self.half(direction).step = step;
+    }
+
+    fn count_line(&mut self, direction: FlowDirection, line: &[u8]) {
+        if let Some((_, transaction)) = self.at_hand(direction) {
+            transaction.message_mut(direction).body.count_line(line);
+        }
     }
 
     fn body(&mut self, cx: &mut Context<'_>, direction: FlowDirection, bytes: &[u8]) {
@@ -627,11 +641,14 @@ impl Http1 {
             let memory = |message: &super::transaction::Message| {
                 message.head.memory() + message.body.memory()
             };
-            memory(&transaction.request) + memory(&transaction.response) + transaction.uri.capacity()
+            memory(&transaction.request)
+                + memory(&transaction.response)
+                + transaction.uri.capacity()
         };
         let of_each = size_of::<(Head, Transaction)>();
         let all = self.transactions.iter().map(|(_, one)| of_each + messages(one)).sum::<usize>();
-        self.memory = size_of::<Self>() + all + self.client.line.capacity() + self.server.line.capacity();
+        self.memory =
+            size_of::<Self>() + all + self.client.line.capacity() + self.server.line.capacity();
     }
 }
 
@@ -715,8 +732,15 @@ impl Parser for Http1 {
         length: u64,
     ) -> Result<(), GiveUp> {
         let step = self.half(direction).step;
-        if let Some((_, transaction)) = self.at_hand(direction) {
-            transaction.message_mut(direction).body.is_holed = true;
+        let in_body = match step {
+            Step::Body(None) => length,
+            Step::Body(Some(left)) | Step::Chunk(left) => length.min(left),
+            _ => 0,
+        };
+        if in_body > 0
+            && let Some((_, transaction)) = self.at_hand(direction)
+        {
+            transaction.message_mut(direction).body.skip(in_body);
         }
         match step {
             Step::Body(None) | Step::Nothing => {}
@@ -739,19 +763,19 @@ impl Parser for Http1 {
     }
 
     fn end(&mut self, cx: &mut Context<'_>, direction: FlowDirection) {
-        if self.half(direction).step == Step::Junk {
-            self.headless(cx);
-        }
         // A line without its end is one all the same.
-        if !self.half(direction).line.is_empty() && self.half(direction).step != Step::AfterConnect {
-            let mut rest: &[u8] = b"\n";
-            let line = std::mem::take(&mut self.half(direction).line);
-            let line = [line.as_slice(), rest].concat();
-            rest = &line;
-            let _ = self.feed(cx, direction, rest);
-            if self.half(direction).step == Step::Junk {
+        let line = std::mem::take(&mut self.half(direction).line);
+        match (self.half(direction).step, direction) {
+            _ if line.is_empty() => {}
+            (Step::Line, ToServer) => self.request_line(cx, &line),
+            (Step::Line, ToClient) if begins_response(&line) => self.status_line(cx, &line),
+            (Step::Line | Step::Junk, ToClient) => {
+                self.server.line = line;
                 self.headless(cx);
             }
+            (Step::Headers, _) => self.header_line(cx, direction, &line),
+            (Step::Simple, _) => self.simple(cx, &line),
+            _ => {}
         }
         if self.half(direction).transaction.is_some() {
             self.complete(cx, direction);

@@ -6,7 +6,7 @@ use super::body::Body;
 use super::header::Head;
 use super::line::{RequestLine, StatusLine};
 use super::uri::{self, Uri};
-use super::{log, request, response};
+use super::{log, multipart, request, response};
 use crate::app::Shown;
 use crate::detect::buffer::AppBuffer;
 use crate::flow::FlowDirection;
@@ -24,6 +24,18 @@ pub struct Message {
     pub body: Body,
     /// How far it has come.
     pub progress: u8,
+}
+
+/// A file that a message carries.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct File<'a> {
+    pub name: Option<&'a [u8]>,
+    /// What rules may see of it.
+    pub data: &'a [u8],
+    /// Bytes before these.
+    pub offset: u64,
+    pub size: u64,
+    pub is_whole: bool,
 }
 
 /// A request and its response.
@@ -95,6 +107,12 @@ impl Transaction {
     pub fn status(&self) -> Option<&[u8]> {
         self.in_status_line(&self.status_line.status)
     }
+    /// The status as a number: what digits it begins with.
+    pub fn status_number(&self) -> Option<u16> {
+        let text = self.status()?;
+        let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        str::from_utf8(text.get(..digits)?).ok()?.parse().ok()
+    }
     /// The words behind the status.
     pub fn status_message(&self) -> Option<&[u8]> {
         self.in_status_line(&self.status_line.message)
@@ -126,13 +144,44 @@ impl Transaction {
         (!room.is_empty()).then_some(room)
     }
 
-    /// Name of the file in the body: that of the response, else the last part of the URI.
+    /// The file of this number that a direction carries: the body of a response, the files of a form, the body of
+    /// another request that brings one.
+    pub(super) fn file(&self, direction: FlowDirection, index: usize) -> Option<File<'_>> {
+        let message = self.message(direction);
+        let body = &message.body;
+        if body.is_empty() {
+            return None;
+        }
+        if direction == FlowDirection::ToServer {
+            if !matches!(self.method(), Some(b"PUT" | b"POST")) {
+                return None;
+            }
+            let boundary = message.head.get("content-type").and_then(multipart::boundary);
+            if let Some(boundary) = boundary {
+                let (bytes, _) = body.shown()?;
+                let part = multipart::files(bytes, boundary).nth(index)?;
+                let (size, is_whole) = (part.data.len() as u64, part.is_whole);
+                return Some(File {
+                    name: Some(part.name),
+                    data: part.data,
+                    offset: 0,
+                    size,
+                    is_whole,
+                });
+            }
+        }
+        let (data, offset) = body.shown().unwrap_or_default();
+        let is_whole = body.is_over && !body.is_cut() && !body.is_holed;
+        let name = self.file_name(direction);
+        (index == 0).then_some(File { name, data, offset, size: body.size(), is_whole })
+    }
+
+    /// Name of the file in the body: that of the response, else the path of the URI.
     pub fn file_name(&self, direction: FlowDirection) -> Option<&[u8]> {
         let named = self.message(direction).head.get("content-disposition").and_then(file_name);
         named.or_else(|| {
-            let raw = self.raw_uri()?;
-            let path = Uri::split(raw, false).path;
-            path.rsplit(|byte| *byte == b'/').next().filter(|name| !name.is_empty())
+            let path = self.uri()?.split(|byte| matches!(byte, b'?' | b'#')).next()?;
+            (!path.is_empty()).then_some(path)
         })
     }
 }
@@ -195,8 +244,15 @@ impl crate::app::Transaction for Transaction {
             room.extend_from_slice(value);
             return Some(room.as_slice().into());
         }
-        if index > 0 {
-            return None;
+        match buffer {
+            B::FileData => {
+                let file = self.file(direction, index)?;
+                let shown = Shown { bytes: file.data, offset: file.offset };
+                return (!file.data.is_empty()).then_some(shown);
+            }
+            B::FileName => return self.file(direction, index)?.name.map(Shown::from),
+            _ if index > 0 => return None,
+            _ => {}
         }
         let bytes = match buffer {
             B::HttpMethod => self.method(),
@@ -248,14 +304,11 @@ impl crate::app::Transaction for Transaction {
             B::HttpContentLength => head.get("content-length"),
             B::HttpLocation => head.get("location"),
             B::HttpServer => head.get("server"),
-            B::HttpRequestBody | B::HttpResponseBody | B::FileData => {
+            B::HttpRequestBody | B::HttpResponseBody => {
                 let (bytes, offset) = message.body.shown()?;
                 return Some(Shown { bytes, offset });
             }
-            B::FileName => {
-                self.file_name(direction).filter(|_| message.body.length() > 0)
-            }
-            B::HttpRequestHeader | B::HttpResponseHeader => None,
+            B::FileData | B::FileName | B::HttpRequestHeader | B::HttpResponseHeader => None,
         };
         bytes.map(Shown::from)
     }
