@@ -19,6 +19,8 @@ pub struct AppFlow {
     stage: Stage,
     /// Directions whose transactions have news for the rules: to the server, to the client.
     news: [bool; 2],
+    /// Its payload is encrypted from here on.
+    encrypted: bool,
     /// Bytes accounted for.
     memory: usize,
 }
@@ -41,6 +43,7 @@ impl AppFlow {
             held: [false; 2],
             stage: Stage::Detecting,
             news: [false; 2],
+            encrypted: false,
             memory: 0,
         }
     }
@@ -75,6 +78,11 @@ impl AppFlow {
     /// Whether it is clear that it speaks no protocol that is looked for.
     pub fn is_undetected(&self) -> bool {
         matches!(self.stage, Stage::Over(None))
+    }
+
+    /// Whether its payload is encrypted, so that rules have no use for it.
+    pub fn is_encrypted(&self) -> bool {
+        self.encrypted
     }
 
     /// The transactions, where there is a parser.
@@ -165,16 +173,13 @@ impl AppFlow {
 
     /// Marks the transactions that are over as logged, and tells of the records of each: number, type, the side that
     /// sent what it tells of, objects. `all`: those too that are not over.
-    pub fn records(
-        &mut self,
-        all: bool,
-        emit: &mut dyn FnMut(u64, EveType, FlowDirection, &[u8]),
-    ) {
+    pub fn records(&mut self, all: bool, emit: &mut dyn FnMut(u64, EveType, FlowDirection, &[u8])) {
         let Some(list) = self.transactions() else { return };
         for index in 0..list.len() {
             let Some((head, transaction)) = list.get(index) else { break };
             let ways = [FlowDirection::ToServer, FlowDirection::ToClient];
-            let over = || ways.iter().all(|way| transaction.progress(*way) >= transaction.complete(*way));
+            let over =
+                || ways.iter().all(|way| transaction.progress(*way) >= transaction.complete(*way));
             if !head.logged && (all || over()) {
                 head.logged = true;
                 let id = head.id;
@@ -205,7 +210,7 @@ impl AppFlow {
         }
         if let Some(protocol) = self.protocol() {
             cx.counters.detected += 1;
-            self.stage = Stage::Parsing(State::new(protocol));
+            self.stage = Stage::Parsing(State::new(protocol, carrier));
             self.account(cx);
         } else if self.sides == [Side::Unknown; 2]
             || (self.side(direction) == Side::Unknown && bytes.len() >= UNDECIDED)
@@ -218,6 +223,7 @@ impl AppFlow {
     /// After the parser was called: accounts for its memory, and gives the flow up where it must be.
     fn settle(&mut self, cx: &mut Context<'_>, result: Result<(), GiveUp>) {
         self.account(cx);
+        self.encrypted |= std::mem::take(&mut cx.encrypted);
         for (news, new) in self.news.iter_mut().zip(std::mem::take(&mut cx.news)) {
             *news |= new;
         }

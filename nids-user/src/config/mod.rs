@@ -74,7 +74,6 @@ impl Default for Settings {
             rules: RuleSettings::default(),
             flow: Limits::default(),
             tunnels: Tunnels::default(),
-            stream: stream::Config { app_layer: false, ..stream::Config::default() },
             stream_bypass: None,
             shunt: true,
             stream: stream::Config::default(),

@@ -112,7 +112,11 @@ impl Body {
     /// Nothing more comes.
     pub fn finish(&mut self) -> Undone {
         self.is_over = true;
-        if self.shown < self.sent.len() || !self.codings.is_empty() { self.show() } else { Undone::default() }
+        if self.shown < self.sent.len() || !self.codings.is_empty() {
+            self.show()
+        } else {
+            Undone::default()
+        }
     }
 
     fn show(&mut self) -> Undone {

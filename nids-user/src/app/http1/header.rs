@@ -65,7 +65,11 @@ pub struct Head {
 
 fn text(start: usize, range: &Range<usize>) -> Text {
     // A head is far smaller.
-    Text { start: (start + range.start) as u32, end: (start + range.end) as u32, put_together: false }
+    Text {
+        start: (start + range.start) as u32,
+        end: (start + range.end) as u32,
+        put_together: false,
+    }
 }
 
 impl Head {
@@ -255,7 +259,11 @@ mod tests {
             ("A: b\r\n c\r\n\td\r\n", &[("A", "b c d")], &[]),
             ("A\r\n :\r\n b\r\n", &[("A", "b")], &[]),
             ("A: b\r\nX: y\r\na: c\r\n", &[("A", "b, c"), ("X", "y")], &[Oddity::Repetition]),
-            ("Content-Length: 1\r\nContent-Length: 2\r\n", &[("Content-Length", "1")], &[Oddity::Repetition, Oddity::OtherLength]),
+            (
+                "Content-Length: 1\r\nContent-Length: 2\r\n",
+                &[("Content-Length", "1")],
+                &[Oddity::Repetition, Oddity::OtherLength],
+            ),
             ("nothing\r\n", &[("", "nothing")], &[Oddity::MissingColon]),
             (": x\r\n", &[("", "x")], &[Oddity::Invalid]),
             ("A B: x\r\n", &[("A B", "x")], &[Oddity::Invalid]),

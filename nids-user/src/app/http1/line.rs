@@ -123,9 +123,9 @@ pub(super) fn begins_response(line: &[u8]) -> bool {
 /// Minor version of `HTTP/1.x`, blanks around the slash and zeros before the numbers allowed; 9 for
 /// HTTP/0.9.
 pub fn version(protocol: &[u8]) -> Option<u8> {
-    let rest = protocol.get(4..).filter(|_| {
-        protocol.get(..4).is_some_and(|word| word.eq_ignore_ascii_case(b"HTTP"))
-    })?;
+    let rest = protocol
+        .get(4..)
+        .filter(|_| protocol.get(..4).is_some_and(|word| word.eq_ignore_ascii_case(b"HTTP")))?;
     let rest = rest.get(trimmed(rest, is_space))?.strip_prefix(b"/")?;
     match rest.get(trimmed(rest, is_space))? {
         b"0.9" => Some(9),

@@ -70,7 +70,8 @@ fn content_range(out: &mut Vec<u8>, response: &Message) {
     let range = raw.strip_prefix(b"bytes").unwrap_or_default();
     let range = range.trim_ascii_start();
     if let Some((range, size)) = split(range, b'/') {
-        if let Some((start, end)) = split(range, b'-').and_then(|(a, b)| Some((number(a)?, number(b)?)))
+        if let Some((start, end)) =
+            split(range, b'-').and_then(|(a, b)| Some((number(a)?, number(b)?)))
         {
             put(out, format_args!(",\"start\":{start},\"end\":{end}"));
         }

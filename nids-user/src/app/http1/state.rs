@@ -442,15 +442,12 @@ impl Http1 {
         let framing = framing(&message.head, &mut odd).unwrap_or(Framing::None);
         let codings = message.head.get("content-encoding");
         let codings = codings.map(|value| Codings::read(value, most)).unwrap_or_default();
-        let is_new = transaction
-            .protocol(ToServer)
-            .and_then(version)
-            .is_some_and(|version| version == 1);
+        let is_new =
+            transaction.protocol(ToServer).and_then(version).is_some_and(|version| version == 1);
         let in_uri = transaction.raw_uri().and_then(|raw| Uri::split(raw, false).host);
         let in_header = message.head.get("host");
-        let is_method_without_body = transaction.method().is_some_and(|method| {
-            [&b"GET"[..], b"HEAD"].contains(&method)
-        });
+        let is_method_without_body =
+            transaction.method().is_some_and(|method| [&b"GET"[..], b"HEAD"].contains(&method));
         let has_body = !matches!(framing, Framing::None | Framing::Length(0));
         let events = [
             (odd.transfer_encoding, Event::RequestTransferEncoding),
@@ -627,11 +624,14 @@ impl Http1 {
             let memory = |message: &super::transaction::Message| {
                 message.head.memory() + message.body.memory()
             };
-            memory(&transaction.request) + memory(&transaction.response) + transaction.uri.capacity()
+            memory(&transaction.request)
+                + memory(&transaction.response)
+                + transaction.uri.capacity()
         };
         let of_each = size_of::<(Head, Transaction)>();
         let all = self.transactions.iter().map(|(_, one)| of_each + messages(one)).sum::<usize>();
-        self.memory = size_of::<Self>() + all + self.client.line.capacity() + self.server.line.capacity();
+        self.memory =
+            size_of::<Self>() + all + self.client.line.capacity() + self.server.line.capacity();
     }
 }
 
@@ -743,7 +743,8 @@ impl Parser for Http1 {
             self.headless(cx);
         }
         // A line without its end is one all the same.
-        if !self.half(direction).line.is_empty() && self.half(direction).step != Step::AfterConnect {
+        if !self.half(direction).line.is_empty() && self.half(direction).step != Step::AfterConnect
+        {
             let mut rest: &[u8] = b"\n";
             let line = std::mem::take(&mut self.half(direction).line);
             let line = [line.as_slice(), rest].concat();

@@ -252,10 +252,9 @@ impl crate::app::Transaction for Transaction {
                 let (bytes, offset) = message.body.shown()?;
                 return Some(Shown { bytes, offset });
             }
-            B::FileName => {
-                self.file_name(direction).filter(|_| message.body.length() > 0)
-            }
-            B::HttpRequestHeader | B::HttpResponseHeader => None,
+            B::FileName => self.file_name(direction).filter(|_| message.body.length() > 0),
+            // Those told one at a time, and those of other protocols.
+            _ => None,
         };
         bytes.map(Shown::from)
     }
@@ -266,5 +265,9 @@ impl crate::app::Transaction for Transaction {
 
     fn records(&self, id: u64, emit: &mut dyn FnMut(EveType, FlowDirection, &[u8])) {
         log::records(self, id, emit);
+    }
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
     }
 }

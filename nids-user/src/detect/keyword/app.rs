@@ -61,11 +61,17 @@ fn event(draft: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
 
 impl Draft<'_> {
     /// Moves the last content of the payload into this buffer.
-    pub(super) fn move_content(&mut self, keyword: &Use<'_>, buffer: AppBuffer) -> Result<(), Fault> {
+    pub(super) fn move_content(
+        &mut self,
+        keyword: &Use<'_>,
+        buffer: AppBuffer,
+    ) -> Result<(), Fault> {
         let name = keyword.name.text;
         if self.buffer() != Buffer::Payload || self.decoded || self.moved.is_some() {
             return Err(keyword
-                .conflict(format!("`{name}` needs a `content` before it that is in no other buffer"))
+                .conflict(format!(
+                    "`{name}` needs a `content` before it that is in no other buffer"
+                ))
                 .help(format!("the sticky buffer is `{}`", buffer.name())));
         }
         let steps = self.buffers.get_mut(self.current).map(|buffer| &mut buffer.steps);
@@ -111,7 +117,11 @@ impl Draft<'_> {
     }
 
     /// The rule is of these protocols.
-    fn limit_to(&mut self, protocols: AppProtocols, keyword: &Use<'_>) -> Result<(), Fault> {
+    pub(super) fn limit_to(
+        &mut self,
+        protocols: AppProtocols,
+        keyword: &Use<'_>,
+    ) -> Result<(), Fault> {
         let both = self.app.unwrap_or(protocols).intersect(protocols);
         let carriers = both.iter().flat_map(|protocol| protocol.carriers().iter().copied());
         let carried = self.protocol.numbers.intersect(&Numbers::of(carriers));

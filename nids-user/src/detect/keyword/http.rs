@@ -8,10 +8,8 @@ use crate::detect::buffer::AppBuffer;
 use crate::rule::dialect::Dialect;
 
 /// Keywords of this family.
-pub const KEYWORDS: &[Keyword] = &[
-    Keyword { name: "uricontent", apply: uricontent },
-    Keyword { name: "urilen", apply: urilen },
-];
+pub const KEYWORDS: &[Keyword] =
+    &[Keyword { name: "uricontent", apply: uricontent }, Keyword { name: "urilen", apply: urilen }];
 
 /// A content of the URI: `content` and `http_uri` in one.
 fn uricontent(draft: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
