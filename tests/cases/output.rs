@@ -52,6 +52,8 @@ pub(crate) fn alert(rule: RuleInfo) -> Alert {
         origin: Origin::Wire,
         outer: None,
         blocked: false,
+        app_proto: None,
+        app: None,
     }
 }
 

@@ -6,7 +6,7 @@
 //! sides have said something that nobody knows is given up, and so is one of which one side alone has sent
 //! [`UNDECIDED`] bytes.
 
-use super::{AppProtocol, AppProtocols, http1};
+use super::{AppProtocol, AppProtocols, dns, http1, tls};
 use crate::flow::FlowDirection;
 
 /// Bytes of a direction after which nothing more is waited for.
@@ -33,11 +33,23 @@ pub struct Detector {
     /// Ports of servers on which it is asked before the others; never a condition.
     pub ports: &'static [u16],
     /// Judges the bytes that a direction begins with.
-    pub judge: fn(FlowDirection, &[u8]) -> Answer,
+    pub judge: fn(&Opening<'_>) -> Answer,
 }
 
-/// One line a protocol.
-static DETECTORS: &[Detector] = &[http1::DETECTOR];
+/// What a direction begins with.
+#[derive(Clone, Copy, Debug)]
+pub struct Opening<'a> {
+    /// The direction.
+    pub direction: FlowDirection,
+    /// Port of the server; only for what no byte tells.
+    pub server_port: u16,
+    /// The first bytes.
+    pub bytes: &'a [u8],
+}
+
+/// One line a protocol and carrier.
+static DETECTORS: &[Detector] =
+    &[http1::DETECTOR, tls::DETECTOR, dns::DATAGRAMS, dns::STREAMS, dns::MULTICAST];
 
 /// Whether the bytes begin with one of these patterns, compared without regard to case.
 pub fn begins_with(bytes: &[u8], patterns: &[&[u8]]) -> Answer {
@@ -80,12 +92,13 @@ pub fn judge(
     if bytes.is_empty() {
         return Side::Pending;
     }
+    let opening = Opening { direction, server_port, bytes };
     let mut side = Side::Unknown;
     let asked = DETECTORS.iter().filter(|d| d.carrier == carrier && wanted.contains(d.protocol));
     let (hinted, others): (Vec<_>, Vec<_>) =
         asked.partition(|detector| detector.ports.contains(&server_port));
     for detector in hinted.into_iter().chain(others) {
-        match (detector.judge)(direction, bytes) {
+        match (detector.judge)(&opening) {
             Answer::Certain => return Side::Known(detector.protocol),
             Answer::Unsure => side = Side::Pending,
             Answer::NotForUs => {}

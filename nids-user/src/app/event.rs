@@ -1,13 +1,19 @@
 //! Events of the application layer: what is odd about a transaction, for `app-layer-event` and anomaly
 //! records. Their names are Suricata's (rules/http-events.rules and the like), `protocol.name`.
 
-use super::http1;
+use super::{AppProtocol, dns, http1, tls};
 
 /// One event of one protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Event {
     /// Of HTTP/1.
     Http1(http1::Event),
+    /// Of DNS.
+    Dns(dns::Event),
+    /// Of mDNS.
+    Mdns(dns::Event),
+    /// Of TLS.
+    Tls(tls::Event),
 }
 
 impl Event {
@@ -16,19 +22,27 @@ impl Event {
         let (protocol, name) = text.split_once('.')?;
         match protocol {
             "http" | "http1" => http1::Event::named(name).map(Self::Http1),
+            "dns" => dns::Event::named(name).map(Self::Dns),
+            "mdns" => dns::Event::named(name).map(Self::Mdns),
+            "tls" | "ssl" => tls::Event::named(name).map(Self::Tls),
             _ => None,
         }
     }
     /// The protocol it is of.
-    pub fn protocol(self) -> super::AppProtocol {
+    pub fn protocol(self) -> AppProtocol {
         match self {
-            Self::Http1(_) => super::AppProtocol::Http1,
+            Self::Http1(_) => AppProtocol::Http1,
+            Self::Dns(_) => AppProtocol::Dns,
+            Self::Mdns(_) => AppProtocol::Mdns,
+            Self::Tls(_) => AppProtocol::Tls,
         }
     }
     /// Its place in the events of a transaction of its protocol.
     pub fn number(self) -> u8 {
         match self {
             Self::Http1(event) => event as u8,
+            Self::Dns(event) | Self::Mdns(event) => event as u8,
+            Self::Tls(event) => event as u8,
         }
     }
 }

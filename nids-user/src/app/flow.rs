@@ -19,6 +19,8 @@ pub struct AppFlow {
     stage: Stage,
     /// Directions whose transactions have news for the rules: to the server, to the client.
     news: [bool; 2],
+    /// Its payload is encrypted from here on.
+    encrypted: bool,
     /// Bytes accounted for.
     memory: usize,
 }
@@ -41,6 +43,7 @@ impl AppFlow {
             held: [false; 2],
             stage: Stage::Detecting,
             news: [false; 2],
+            encrypted: false,
             memory: 0,
         }
     }
@@ -75,6 +78,11 @@ impl AppFlow {
     /// Whether it is clear that it speaks no protocol that is looked for.
     pub fn is_undetected(&self) -> bool {
         matches!(self.stage, Stage::Over(None))
+    }
+
+    /// Whether its payload is encrypted, so that rules have no use for it.
+    pub fn is_encrypted(&self) -> bool {
+        self.encrypted
     }
 
     /// The transactions, where there is a parser.
@@ -202,7 +210,7 @@ impl AppFlow {
         }
         if let Some(protocol) = self.protocol() {
             cx.counters.detected += 1;
-            self.stage = Stage::Parsing(State::new(protocol));
+            self.stage = Stage::Parsing(State::new(protocol, carrier));
             self.account(cx);
         } else if self.sides == [Side::Unknown; 2]
             || (self.side(direction) == Side::Unknown && bytes.len() >= UNDECIDED)
@@ -215,6 +223,7 @@ impl AppFlow {
     /// After the parser was called: accounts for its memory, and gives the flow up where it must be.
     fn settle(&mut self, cx: &mut Context<'_>, result: Result<(), GiveUp>) {
         self.account(cx);
+        self.encrypted |= std::mem::take(&mut cx.encrypted);
         for (news, new) in self.news.iter_mut().zip(std::mem::take(&mut cx.news)) {
             *news |= new;
         }

@@ -13,6 +13,8 @@ pub struct Limits {
     pub transactions: usize,
     /// Settings of HTTP.
     pub http: super::http1::Settings,
+    /// `app-layer.protocols.tls.encryption-handling`: what is done with a flow once it is encrypted.
+    pub encrypted: Encrypted,
 }
 
 impl Default for Limits {
@@ -22,8 +24,21 @@ impl Default for Limits {
             memory: 256 << 20,
             transactions: 512,
             http: super::http1::Settings::default(),
+            encrypted: Encrypted::default(),
         }
     }
+}
+
+/// What is done with a flow once it is encrypted: Suricata's `encryption-handling`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Encrypted {
+    /// Records are followed, rules do not see what is in them: `default`, `track-only`.
+    #[default]
+    Track,
+    /// Nothing more of it is looked at: `bypass`.
+    Bypass,
+    /// Rules on streams see it too: `full`.
+    Full,
 }
 
 /// Why a flow is not parsed any further.
@@ -35,8 +50,10 @@ pub enum GiveUp {
     Gap,
     /// Its memory, or that of all flows, is used up.
     Memory,
-    /// What follows is not of this protocol: encrypted, or a tunnel.
+    /// What follows is not of this protocol: a tunnel, or another one.
     Tunnel,
+    /// What follows is encrypted, and of no more use.
+    Encrypted,
 }
 
 /// What was parsed, and what not.
@@ -58,6 +75,8 @@ pub struct Counters {
     pub memory: u64,
     /// Flows that became something else.
     pub tunnels: u64,
+    /// Flows that are encrypted from some point on.
+    pub encrypted: u64,
     /// Bytes of bodies beyond the limit, which were not inspected.
     pub body_bytes: u64,
     /// Bodies whose decompression was given up: damaged, or too large for what they are.
@@ -71,6 +90,7 @@ impl Counters {
             GiveUp::Gap => &mut self.gaps,
             GiveUp::Memory => &mut self.memory,
             GiveUp::Tunnel => &mut self.tunnels,
+            GiveUp::Encrypted => &mut self.encrypted,
         } += 1;
     }
 }
@@ -108,6 +128,8 @@ pub struct Context<'a> {
     pub news: [bool; 2],
     /// Directions of which a message has ended: the stream is to be shown to the rules, however little it is.
     pub flush: [bool; 2],
+    /// The flow is encrypted from here on.
+    pub encrypted: bool,
     /// Protocols that are looked for: those some rule or log asks for.
     pub wanted: super::AppProtocols,
 }

@@ -16,11 +16,14 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic))]
 
 pub mod detect;
+pub mod dns;
 pub mod event;
 mod flow;
 pub mod http1;
 mod limits;
+mod log;
 pub mod protocol;
+pub mod tls;
 pub mod transaction;
 
 pub use event::Event;
@@ -31,6 +34,7 @@ pub use transaction::{
     Head, Inspected, Partial, Shown, Transaction, TransactionList, Transactions,
 };
 
+use crate::detect::protocol::TCP;
 use crate::flow::FlowDirection;
 
 /// What a parser is. Its methods are called by [`State`], without indirection.
@@ -70,6 +74,10 @@ pub trait Parser {
 pub enum State {
     /// HTTP/0.9 to HTTP/1.1.
     Http1(Box<http1::Http1>),
+    /// DNS and mDNS.
+    Dns(Box<dns::Dns>),
+    /// TLS and SSL.
+    Tls(Box<tls::Tls>),
 }
 
 /// Calls a method of whichever parser it is.
@@ -77,15 +85,21 @@ macro_rules! dispatch {
     ($state:expr, $parser:ident => $call:expr) => {
         match $state {
             State::Http1($parser) => $call,
+            State::Dns($parser) => $call,
+            State::Tls($parser) => $call,
         }
     };
 }
 
 impl State {
-    /// Of a flow that speaks `protocol`.
-    pub fn new(protocol: AppProtocol) -> Self {
+    /// Of a flow that speaks `protocol` over the IP protocol `carrier`.
+    pub fn new(protocol: AppProtocol, carrier: u8) -> Self {
         match protocol {
             AppProtocol::Http1 => Self::Http1(Box::default()),
+            AppProtocol::Dns | AppProtocol::Mdns => {
+                Self::Dns(Box::new(dns::Dns::new(protocol, carrier == TCP)))
+            }
+            AppProtocol::Tls => Self::Tls(Box::default()),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Transactions: a request and its response, and what detection and logging did with them.
 
+use std::any::Any;
 use std::collections::VecDeque;
 use std::fmt::Debug;
 
@@ -33,6 +34,8 @@ pub trait Transaction: Debug {
     /// Tells of each EVE record of it, once it is over: its type, the side that sent what it tells of, and its
     /// objects.
     fn records(&self, id: u64, emit: &mut dyn FnMut(EveType, FlowDirection, &[u8]));
+    /// As what it is, for keywords that ask it something of its own.
+    fn as_any(&self) -> &dyn Any;
 }
 
 /// The bytes of a buffer.

@@ -7,10 +7,12 @@
 use std::ops::RangeInclusive;
 
 use super::pcre::BufferFlag;
+use crate::app::dns;
 use crate::app::http1::{request, response};
+use crate::app::tls::{client, server};
 use crate::app::{AppProtocol, AppProtocols};
 use crate::flow::FlowDirection;
-use AppProtocol::Http1;
+use AppProtocol::{Dns, Http1, Mdns, Tls};
 
 /// Where a buffer is found.
 #[derive(Clone, Copy, Debug)]
@@ -83,6 +85,16 @@ const HEADERS_TC: Place = to_client(Http1, response::HEADERS);
 const BODY_TC: Place =
     growing(to_client(Http1, response::COMPLETE), response::HEADERS..=response::COMPLETE);
 
+const DNS_TS: Place = to_server(Dns, dns::COMPLETE);
+const DNS_TC: Place = to_client(Dns, dns::COMPLETE);
+const MDNS_TS: Place = to_server(Mdns, dns::COMPLETE);
+const MDNS_TC: Place = to_client(Mdns, dns::COMPLETE);
+
+const HELLO_TS: Place = to_server(Tls, client::HELLO);
+const HELLO_TC: Place = to_client(Tls, server::HELLO);
+const CERT_TS: Place = to_server(Tls, client::CERTIFICATE);
+const CERT_TC: Place = to_client(Tls, server::CERTIFICATE);
+
 const ONE: bool = false;
 const SEVERAL: bool = true;
 
@@ -150,6 +162,60 @@ buffers! {
     FileData: ["file.data", "file_data"], None, Some(BufferFlag::FileData), SEVERAL, [BODY_TS, BODY_TC];
     /// Names of files.
     FileName: ["file.name"], None, None, SEVERAL, [BODY_TS, BODY_TC];
+    /// Names asked for, of requests.
+    DnsQuery: ["dns.query", "dns_query"], None, None, SEVERAL, [DNS_TS];
+    /// Names asked for, of responses too.
+    DnsQueries: ["dns.queries.rrname", "dns.query.name"], None, None, SEVERAL, [DNS_TS, DNS_TC];
+    /// Names of answers.
+    DnsAnswers: ["dns.answers.rrname", "dns.answer.name"], None, None, SEVERAL, [DNS_TS, DNS_TC];
+    /// Names of authority records.
+    DnsAuthorities: ["dns.authorities.rrname"], None, None, SEVERAL, [DNS_TS, DNS_TC];
+    /// Names of additional records.
+    DnsAdditionals: ["dns.additionals.rrname"], None, None, SEVERAL, [DNS_TS, DNS_TC];
+    /// All names of a response.
+    DnsResponse: ["dns.response.rrname"], None, None, SEVERAL, [DNS_TC];
+    /// Names asked for by mDNS.
+    MdnsQueries: ["mdns.queries.rrname"], None, None, SEVERAL, [MDNS_TS, MDNS_TC];
+    /// Names of answers.
+    MdnsAnswers: ["mdns.answers.rrname"], None, None, SEVERAL, [MDNS_TS, MDNS_TC];
+    /// Names of authority records.
+    MdnsAuthorities: ["mdns.authorities.rrname"], None, None, SEVERAL, [MDNS_TS, MDNS_TC];
+    /// Names of additional records.
+    MdnsAdditionals: ["mdns.additionals.rrname"], None, None, SEVERAL, [MDNS_TS, MDNS_TC];
+    /// All names of a response.
+    MdnsResponse: ["mdns.response.rrname"], None, None, SEVERAL, [MDNS_TS, MDNS_TC];
+    /// The name of the server, that the client asks for.
+    TlsSni: ["tls.sni", "tls_sni"], None, None, ONE, [HELLO_TS];
+    /// Protocols above TLS that a client offers, and the one a server chooses.
+    TlsAlpn: ["tls.alpn"], None, None, SEVERAL, [HELLO_TS, HELLO_TC];
+    /// The random number of a hello.
+    TlsRandom: ["tls.random"], None, None, ONE, [HELLO_TS, HELLO_TC];
+    /// Its first four bytes.
+    TlsRandomTime: ["tls.random_time"], None, None, ONE, [HELLO_TS, HELLO_TC];
+    /// The others.
+    TlsRandomBytes: ["tls.random_bytes"], None, None, ONE, [HELLO_TS, HELLO_TC];
+    /// Whose certificate it is.
+    TlsSubject: ["tls.cert_subject", "tls_cert_subject"], None, None, ONE, [CERT_TC, CERT_TS];
+    /// Who vouches for it.
+    TlsIssuer: ["tls.cert_issuer", "tls_cert_issuer"], None, None, ONE, [CERT_TC, CERT_TS];
+    /// Its serial number.
+    TlsSerial: ["tls.cert_serial", "tls_cert_serial"], None, None, ONE, [CERT_TC, CERT_TS];
+    /// Its SHA-1.
+    TlsFingerprint: ["tls.cert_fingerprint", "tls_cert_fingerprint"], None, None, ONE, [CERT_TC, CERT_TS];
+    /// Other names that it is for.
+    TlsSubjectAltName: ["tls.subjectaltname"], None, None, SEVERAL, [CERT_TC, CERT_TS];
+    /// The certificates of a chain.
+    TlsCerts: ["tls.certs"], None, None, SEVERAL, [CERT_TC, CERT_TS];
+    /// JA3 of a client.
+    Ja3Hash: ["ja3.hash", "ja3_hash"], None, None, ONE, [HELLO_TS];
+    /// What it is the digest of.
+    Ja3String: ["ja3.string", "ja3_string"], None, None, ONE, [HELLO_TS];
+    /// JA3S of a server.
+    Ja3sHash: ["ja3s.hash"], None, None, ONE, [HELLO_TC];
+    /// What it is the digest of.
+    Ja3sString: ["ja3s.string"], None, None, ONE, [HELLO_TC];
+    /// JA4 of a client.
+    Ja4Hash: ["ja4.hash"], None, None, ONE, [HELLO_TS];
 }
 
 impl AppBuffer {

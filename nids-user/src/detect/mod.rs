@@ -53,6 +53,7 @@ pub mod transform;
 
 pub use compile::{Compiled, Environment, compile};
 pub use inspector::{Found, FoundIn, Inspector, InspectorCounters, Outcome, Piece};
+pub use interest::Left;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

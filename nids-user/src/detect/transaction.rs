@@ -6,10 +6,12 @@
 
 use super::app_buffer::AppBuffer;
 use super::chain::{Chain, Input, Scratch, Verdict};
+use super::keyword::dns::DnsTest;
+use super::keyword::tls::TlsTest;
 use super::lookup::SetTest;
 use super::signature::FastPattern;
 use super::transform::{self, Transform};
-use crate::app::{AppProtocol, Event, Head, Shown, Transaction};
+use crate::app::{AppProtocol, Event, Head, Shown, Transaction, dns, tls};
 use crate::flow::FlowDirection;
 
 /// Inspections that one rule may have: one bit each.
@@ -71,14 +73,26 @@ pub enum Inspection {
 pub enum Question {
     /// `app-layer-event`.
     Event(Event),
+    /// `dns.opcode`, `dns.rcode`, `dns.rrtype`.
+    Dns(DnsTest),
+    /// `tls.version` and the like.
+    Tls(TlsTest),
 }
 
 impl Question {
     /// Whether it is so; what is not may still come until the direction is over.
-    fn holds(self, head: &Head, protocol: AppProtocol) -> bool {
+    fn holds(self, at: &At<'_>) -> bool {
         match self {
             Self::Event(event) => {
-                event.protocol() == protocol && head.events.contains(event.number())
+                event.protocol() == at.protocol && at.head.events.contains(event.number())
+            }
+            Self::Dns(test) => {
+                let dns = at.transaction.as_any().downcast_ref::<dns::Transaction>();
+                dns.is_some_and(|dns| dns.direction == at.direction && test.holds(dns))
+            }
+            Self::Tls(test) => {
+                let tls = at.transaction.as_any().downcast_ref::<tls::Transaction>();
+                tls.is_some_and(|tls| test.holds(tls, at.direction))
             }
         }
     }
@@ -126,7 +140,7 @@ impl Inspection {
             Self::Buffer { buffer, .. } => {
                 buffer.progress(protocol, direction).map_or(u8::MAX, |(from, _)| from)
             }
-            Self::Question(Question::Event(_)) | Self::Payload => 0,
+            Self::Question(_) | Self::Payload => 0,
         }
     }
 
@@ -142,7 +156,7 @@ impl Inspection {
         let open = if at.is_over() { Answer::Never } else { Answer::NotYet };
         match self {
             Self::Payload if in_payload => Answer::Yes,
-            Self::Question(question) if question.holds(at.head, at.protocol) => Answer::Yes,
+            Self::Question(question) if question.holds(at) => Answer::Yes,
             Self::Payload | Self::Question(_) => open,
             Self::Buffer { view, buffer, chain, sets } => {
                 let Some((from, whole)) = buffer.progress(at.protocol, at.direction) else {

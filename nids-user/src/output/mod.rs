@@ -85,6 +85,12 @@ pub enum EveType {
     Http,
     /// A file that was carried.
     Fileinfo,
+    /// A message of DNS.
+    Dns,
+    /// A message of mDNS.
+    Mdns,
+    /// A session of TLS.
+    Tls,
 }
 
 impl EveType {
@@ -98,6 +104,9 @@ impl EveType {
             Self::Packet => "packet",
             Self::Http => "http",
             Self::Fileinfo => "fileinfo",
+            Self::Dns => "dns",
+            Self::Mdns => "mdns",
+            Self::Tls => "tls",
         }
     }
 }

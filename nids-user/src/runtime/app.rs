@@ -8,7 +8,7 @@ use crate::app::{AppFlow, AppProtocol, AppProtocols, Context, Counters, Limits};
 use crate::decode::Packet;
 use crate::detect::protocol::{TCP, UDP};
 use crate::flow::{Flow, FlowDirection, Kind, Tracked};
-use crate::output::{EveType, EveTypes};
+use crate::output::EveTypes;
 use crate::stream::{Chunk, Mode, Session, StreamContext};
 
 const WAYS: [FlowDirection; 2] = [FlowDirection::ToServer, FlowDirection::ToClient];
@@ -20,13 +20,13 @@ pub(super) struct AppLayer {
     counters: Counters,
     memory: usize,
     wanted: AppProtocols,
-    /// Transactions are logged.
-    logs: bool,
+    /// Those whose transactions are logged.
+    logs: AppProtocols,
 }
 
 impl AppLayer {
     pub(super) fn new(limits: Limits, types: EveTypes) -> Self {
-        let logs = types.has(EveType::Http) || types.has(EveType::Fileinfo);
+        let logs = AppProtocols::logged_as(types);
         let mut new = Self { limits, logs, ..Self::default() };
         new.want(AppProtocols::NONE);
         new
@@ -34,10 +34,8 @@ impl AppLayer {
 
     /// From now on these are looked for, in flows that begin, beside those that are logged.
     pub(super) fn want(&mut self, rules: AppProtocols) {
-        let http = AppProtocols::of(&[AppProtocol::Http1]);
-        let logged = if self.logs { http } else { AppProtocols::NONE };
-        let enabled = if self.limits.http.enabled { http } else { AppProtocols::NONE };
-        self.wanted = rules.union(logged).intersect(enabled);
+        let off = if self.limits.http.enabled { &[][..] } else { &[AppProtocol::Http1] };
+        self.wanted = rules.union(self.logs).without(AppProtocols::of(off));
     }
 
     /// What was parsed so far.
@@ -57,6 +55,7 @@ impl AppLayer {
             memory: &mut self.memory,
             news: [false; 2],
             flush: [false; 2],
+            encrypted: false,
             wanted: self.wanted,
         }
     }
@@ -175,23 +174,29 @@ impl AppLayer {
         if flow.app.as_ref().is_none_or(|app| app.protocol().is_none()) {
             return;
         }
-        if self.logs {
+        let logged = self.logs_of(flow);
+        if logged {
             log(flow, packet, false, out);
         }
         if let Some(app) = &mut flow.app {
-            let logs = self.logs;
-            app.free(&mut self.context(), logs);
+            app.free(&mut self.context(), logged);
         }
     }
 
     /// Whether logs want more of the flow.
     pub(super) fn wants_more(&self, flow: &Flow) -> bool {
-        self.logs && flow.app.as_ref().is_some_and(|app| !app.is_over())
+        let open = flow.app.as_ref().is_some_and(|app| !app.is_over() && !app.is_encrypted());
+        open && !self.logs.is_empty()
+    }
+
+    fn logs_of(&self, flow: &Flow) -> bool {
+        let protocol = flow.app.as_ref().and_then(|app| app.protocol());
+        protocol.is_some_and(|protocol| self.logs.contains(protocol))
     }
 
     /// The flow has ended: logs all transactions.
     pub(super) fn log_rest(&self, flow: &mut Flow, packet: &Packet<'_>, out: &Out<'_>) {
-        if self.logs {
+        if self.logs_of(flow) {
             log(flow, packet, true, out);
         }
     }

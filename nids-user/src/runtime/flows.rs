@@ -17,7 +17,7 @@ use crate::decode::{Packet, packet};
 use crate::detect::flow_state::Budget;
 use crate::detect::memory::Shared;
 use crate::detect::subject::{StreamFacts, Subject};
-use crate::detect::{Inspector, InspectorCounters, Piece, Ruleset};
+use crate::detect::{Inspector, InspectorCounters, Left, Piece, Ruleset};
 use crate::flow::{End, Flow, FlowDirection, FlowTable};
 use crate::output::{EveType, Record, RecordSender};
 use crate::stream::{self, Chunk, Session};
@@ -211,6 +211,8 @@ impl Flows {
             return Err(if dropped { SkipReason::Dropped } else { SkipReason::Passed });
         }
         let raised_before = *out.raised;
+        // The packet with which encryption begins is still to be seen.
+        let hidden = is_encrypted(flow);
         self.app.packet(flow, streams, packet, &tracked);
         subject.app = flow.app.as_ref().and_then(|app| app.protocol());
         let looks_at_stream = inspector.begin(ruleset, &subject);
@@ -225,10 +227,11 @@ impl Flows {
             }
             let (messages, room) = (&flow.messages, &mut self.room);
             let waiting = flow.waiting.of(direction);
-            // What lies behind the depth is not for rules on streams.
-            subject.stream.in_stream |= self.bypass && session.is_done(streams, direction);
+            // What lies behind the depth is not for rules on streams, and what is encrypted neither.
+            let done = self.bypass && session.is_done(streams, direction);
+            subject.stream.in_stream |= done || hidden;
             session.raw(streams, direction, packet.payload, &mut |chunk| {
-                if looks_at_stream {
+                if looks_at_stream && !hidden {
                     let since = messages.since_start(direction, chunk.offset);
                     show(&chunk, since, waiting, room, ruleset, inspector, &subject);
                 }
@@ -252,13 +255,20 @@ impl Flows {
         if let Some(shunting) = &mut self.shunting
             && shunting.is_due(flow, packet)
         {
-            let done = [FlowDirection::ToServer, FlowDirection::ToClient].map(|direction| {
-                let session = flow.session.as_ref();
-                self.bypass && session.is_some_and(|session| session.is_done(streams, direction))
-            });
             let tags = *tags_hosts || flow.state.tags_mut().is_some_and(|tags| !tags.is_empty());
-            let logged = done != [true; 2] && self.app.wants_more(flow);
-            if (flow.passed || !tags && !logged && !still_matters(ruleset, flow, done))
+            let encrypted = is_encrypted(flow);
+            let left = |direction| match &flow.session {
+                Some(session) if self.bypass && session.is_done(streams, direction) => {
+                    Left::Nothing
+                }
+                _ if encrypted => Left::Records,
+                _ => Left::All,
+            };
+            let shown = [FlowDirection::ToServer, FlowDirection::ToClient]
+                .iter()
+                .all(|way| left(*way) == Left::Nothing);
+            let logged = !shown && self.app.wants_more(flow);
+            if (flow.passed || !tags && !logged && !still_matters(ruleset, flow, left))
                 && let Some(displaced) =
                     shunting.shunt((tracked.index, flow), packet, direction, generation)
             {
@@ -429,6 +439,10 @@ impl Flows {
 
 fn interface(interfaces: &[Option<Arc<str>>], port: u16) -> Option<&Arc<str>> {
     interfaces.get(usize::from(port))?.as_ref()
+}
+
+fn is_encrypted(flow: &Flow) -> bool {
+    flow.app.as_ref().is_some_and(|app| app.is_encrypted())
 }
 
 fn progress(session: &Session) -> [crate::stream::Progress; 2] {

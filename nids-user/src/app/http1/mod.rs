@@ -85,8 +85,12 @@ impl Default for Settings {
 }
 
 /// How HTTP/1 is recognised.
-pub const DETECTOR: Detector =
-    Detector { protocol: super::AppProtocol::Http1, carrier: TCP, ports: &[80, 8080], judge };
+pub const DETECTOR: Detector = Detector {
+    protocol: super::AppProtocol::Http1,
+    carrier: TCP,
+    ports: &[80, 8080],
+    judge: |opening| judge(opening.direction, opening.bytes),
+};
 
 /// Methods, each with what may stand behind it.
 macro_rules! methods {

@@ -308,7 +308,8 @@ impl crate::app::Transaction for Transaction {
                 let (bytes, offset) = message.body.shown()?;
                 return Some(Shown { bytes, offset });
             }
-            B::FileData | B::FileName | B::HttpRequestHeader | B::HttpResponseHeader => None,
+            // Those told one at a time, and those of other protocols.
+            _ => None,
         };
         bytes.map(Shown::from)
     }
@@ -319,5 +320,9 @@ impl crate::app::Transaction for Transaction {
 
     fn records(&self, id: u64, emit: &mut dyn FnMut(EveType, FlowDirection, &[u8])) {
         log::records(self, id, emit);
+    }
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
     }
 }

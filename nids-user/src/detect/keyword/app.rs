@@ -117,7 +117,11 @@ impl Draft<'_> {
     }
 
     /// The rule is of these protocols.
-    fn limit_to(&mut self, protocols: AppProtocols, keyword: &Use<'_>) -> Result<(), Fault> {
+    pub(super) fn limit_to(
+        &mut self,
+        protocols: AppProtocols,
+        keyword: &Use<'_>,
+    ) -> Result<(), Fault> {
         let both = self.app.unwrap_or(protocols).intersect(protocols);
         let carriers = both.iter().flat_map(|protocol| protocol.carriers().iter().copied());
         let carried = self.protocol.numbers.intersect(&Numbers::of(carriers));

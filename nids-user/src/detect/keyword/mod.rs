@@ -9,6 +9,7 @@ pub mod base64;
 pub mod buffer;
 pub mod byte;
 pub mod content;
+pub mod dns;
 pub mod dsize;
 pub mod event;
 pub mod flags;
@@ -30,6 +31,7 @@ pub mod sameip;
 pub mod size;
 pub mod stream_size;
 pub mod tcp;
+pub mod tls;
 pub mod transform;
 pub mod ttl;
 pub mod value;
@@ -75,7 +77,7 @@ pub struct Keyword {
 /// Steps that one rule may have: contents are inspected recursively.
 const MAX_STEPS: usize = 256;
 
-const FAMILIES: [&[Keyword]; 29] = [
+const FAMILIES: [&[Keyword]; 31] = [
     content::KEYWORDS,
     isdataat::KEYWORDS,
     byte::KEYWORDS,
@@ -87,6 +89,8 @@ const FAMILIES: [&[Keyword]; 29] = [
     buffer::KEYWORDS,
     app::KEYWORDS,
     http::KEYWORDS,
+    dns::KEYWORDS,
+    tls::KEYWORDS,
     meta::KEYWORDS,
     memory::KEYWORDS,
     lookup::KEYWORDS,
