@@ -8,8 +8,10 @@ use std::io::{self, Read};
 
 use super::{MAX_FRAME, PcapError};
 
-/// Bytes read at a time. There must be room for the longest frame with its headers.
-const CAPACITY: usize = 1 << 20;
+/// Bytes that it holds: there must be room for the longest frame with its headers.
+const CAPACITY: usize = 512 << 10;
+/// Bytes read at a time, so that they are still in the cache of the processor when they are looked at.
+const READ: usize = 128 << 10;
 const _: () = assert!(CAPACITY > MAX_FRAME as usize + 4096);
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
@@ -128,7 +130,8 @@ impl Buffer {
         self.end -= self.start;
         self.start = 0;
         while self.end < count.min(CAPACITY) && !self.ended {
-            let Some(room) = self.bytes.get_mut(self.end..) else { break };
+            let to = (self.end + READ).min(CAPACITY);
+            let Some(room) = self.bytes.get_mut(self.end..to) else { break };
             match self.reader.read(room) {
                 Ok(0) => self.ended = true,
                 Ok(read) => self.end += read,
