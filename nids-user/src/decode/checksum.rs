@@ -15,7 +15,9 @@ pub fn verify(packet: &mut Packet<'_>) -> bool {
     }
     let mut bad = None;
     match &packet.ip {
-        Some(Ip::V4(ip)) if sum(ip.header).folded() != 0xffff => bad = Some(Event::Ipv4BadChecksum),
+        Some(Ip::V4(ip)) if sum_header(ip.header).folded() != 0xffff => {
+            bad = Some(Event::Ipv4BadChecksum)
+        }
         Some(Ip::V6(ip)) if ipv6::has_routing(ip) => return true,
         Some(_) => {}
         None => return true,
@@ -55,7 +57,7 @@ fn transport_event(packet: &Packet<'_>) -> Option<Event> {
     };
     let length = (header.len() + packet.payload.len()) as u32;
     let pseudo = addresses + word(length.to_be_bytes()) + word([0, protocol, 0, 0]);
-    let total = pseudo + sum(header) + sum(packet.payload);
+    let total = pseudo + sum_header(header) + sum(packet.payload);
     (total.folded() != 0xffff).then_some(event)
 }
 
@@ -74,11 +76,21 @@ impl std::ops::Add for Sum {
 
 impl Sum {
     fn folded(self) -> u16 {
-        let mut sum = self.0;
-        while sum > 0xffff {
-            sum = (sum & 0xffff) + (sum >> 16);
-        }
+        // Without a branch: 64 bits to 33, to 32, to 17, to 16.
+        let sum = (self.0 & 0xffff_ffff) + (self.0 >> 32);
+        let sum = (sum & 0xffff_ffff) + (sum >> 32);
+        let sum = (sum & 0xffff) + (sum >> 16);
+        let sum = (sum & 0xffff) + (sum >> 16);
         sum as u16
+    }
+}
+
+/// The sum of a header of IPv4 or TCP: 20 bytes, most often.
+#[inline]
+fn sum_header(header: &[u8]) -> Sum {
+    match header.split_first_chunk::<20>() {
+        Some((first, [])) => sum_words(first),
+        _ => sum(header),
     }
 }
 

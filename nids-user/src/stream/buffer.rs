@@ -93,6 +93,8 @@ pub(super) struct Buffer {
     segments: VecDeque<Range<u64>>,
     /// Offsets of urgent bytes, ascending.
     urgent: Vec<u64>,
+    /// Nothing lies before this offset.
+    begin: u64,
 }
 
 impl Buffer {
@@ -142,6 +144,7 @@ impl Buffer {
         };
         if self.blocks.get(index).is_none_or(|(n, _)| *n != number) {
             let block = pool.block()?;
+            self.begin = self.begin.min(number * BLOCK_BYTES);
             let before = self.lists();
             self.blocks.insert(index, (number, block));
             pool.lists += self.lists() - before;
@@ -151,6 +154,7 @@ impl Buffer {
 
     /// Adds a segment, unless the very same is there.
     pub(super) fn add(&mut self, pool: &mut Pool, segment: Range<u64>) {
+        self.begin = self.begin.min(segment.start);
         let before = self.lists();
         let key = |s: &Range<u64>| (s.start, s.end);
         if self.segments.back().is_none_or(|last| key(last) < key(&segment)) {
@@ -268,7 +272,16 @@ impl Buffer {
     }
 
     /// Drops what lies before `to`, and gives whole blocks back.
+    #[inline]
     pub(super) fn slide(&mut self, pool: &mut Pool, to: u64) {
+        // Most packets acknowledge nothing new.
+        if to > self.begin {
+            self.drop_before(pool, to);
+            self.begin = to;
+        }
+    }
+
+    fn drop_before(&mut self, pool: &mut Pool, to: u64) {
         while let Some((number, _)) = self.blocks.front()
             && (number + 1) * BLOCK_BYTES <= to
             && let Some((_, block)) = self.blocks.pop_front()
@@ -292,6 +305,7 @@ impl Buffer {
         pool.free.extend(self.blocks.drain(..).map(|(_, block)| block));
         self.segments.clear();
         self.urgent.clear();
+        self.begin = 0;
     }
 }
 

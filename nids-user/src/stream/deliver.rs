@@ -13,7 +13,7 @@ use super::config::Mode;
 use super::context::StreamContext;
 use super::event::Events;
 use super::half::Half;
-use super::reassembly::{Fresh, Means, Reassembly, chunk_size};
+use super::reassembly::{Fresh, Means, Reassembly, chunk_size, look_back};
 use super::session::{Session, fact};
 use super::state::State;
 use crate::flow::FlowDirection;
@@ -221,17 +221,22 @@ impl Session {
     /// `direction` its direction.
     pub fn settle(&mut self, cx: &mut StreamContext, direction: FlowDirection, payload: &[u8]) {
         let mut none = Events::default();
-        for (half, to_server) in [(&mut self.client, true), (&mut self.server, false)] {
-            let own = to_server == (direction == FlowDirection::ToServer);
-            let acked = half.acked();
-            let mut means = Means {
-                config: &cx.config,
-                pool: &mut cx.pool,
-                counters: &mut cx.counters,
-                events: &mut none,
-            };
-            half.data.settle(if own { payload } else { &[] }, acked, to_server, &mut means);
-        }
+        let mut means = Means {
+            config: &cx.config,
+            pool: &mut cx.pool,
+            counters: &mut cx.counters,
+            events: &mut none,
+        };
+        let (to_server, to_client) = match direction {
+            FlowDirection::ToServer => (payload, &[][..]),
+            FlowDirection::ToClient => (&[][..], payload),
+        };
+        let (client, server) = (&mut self.client, &mut self.server);
+        let look_back = |to_server| look_back(&cx.config, to_server);
+        let acked = client.acked();
+        client.data.settle(to_server, acked, look_back(true), &mut means);
+        let acked = server.acked();
+        server.data.settle(to_client, acked, look_back(false), &mut means);
     }
 
     /// Asks for raw data of `direction` to be shown at its next packet, however little it is: a parser
@@ -328,7 +333,11 @@ impl Half {
     ) {
         let acked = self.acked();
         let data = &mut self.data;
-        while data.raw < data.right
+        let ready = match cx.config.mode {
+            Mode::Acked if !all => data.right.min(acked),
+            _ => data.right,
+        };
+        while data.raw < ready
             && let Some((gap, range)) = next(data, data.raw, acked, cx.config.mode, all)
         {
             let buffer = data.buffer.as_deref();

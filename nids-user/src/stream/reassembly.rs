@@ -144,14 +144,6 @@ impl Reassembly {
             false => self.flags |= flag::UNWATCHED,
         }
     }
-    /// Bytes before `raw` that stay readable.
-    fn look_back(config: &Config, to_server: bool) -> u64 {
-        let window = match config.mode {
-            Mode::Inline => chunk_size(config, to_server),
-            Mode::Immediate | Mode::Acked => 0,
-        };
-        u64::from(config.look_back.max(window))
-    }
     pub(super) fn request_flush(&mut self) {
         self.flags |= flag::FLUSH;
     }
@@ -490,15 +482,20 @@ impl Reassembly {
     }
 
     /// Whether showing the data now will come to a hole that is given up.
+    #[inline]
     pub(super) fn has_gap_ahead(&self, acked: u64, acked_mode: bool) -> bool {
         let from = if self.app_is_off() { self.raw } else { self.app };
-        // Most often nothing came that was not shown, or just the packet at hand.
-        if from >= self.right || self.fresh().is_some_and(|fresh| fresh.at == from) {
-            return false;
-        }
+        // Most often nothing came that was not shown.
+        from < self.right && self.has_gap_from(from, acked, acked_mode)
+    }
+
+    fn has_gap_from(&self, from: u64, acked: u64, acked_mode: bool) -> bool {
         let Some(run) = self.run(from) else { return false };
         if run.start > from {
             return self.is_gap(&(from..run.start), acked, acked_mode);
+        }
+        if run.end >= self.right {
+            return false;
         }
         let next = self.run(run.end).filter(|next| next.start > run.end);
         next.is_some_and(|next| self.is_gap(&(run.end..next.start), acked, acked_mode))
@@ -548,21 +545,20 @@ impl Reassembly {
         Some(fresh.at..fresh.at + u64::from(fresh.len))
     }
 
-    /// After a packet: keeps what is still needed of it, lets go what is not.
-    pub(super) fn settle(
-        &mut self,
-        payload: &[u8],
-        acked: u64,
-        to_server: bool,
-        means: &mut Means,
-    ) {
+    /// After a packet: keeps what is still needed of it, lets go what is not. `look_back`: bytes before the
+    /// raw progress that stay readable.
+    #[inline]
+    pub(super) fn settle(&mut self, payload: &[u8], acked: u64, look_back: u64, means: &mut Means) {
         if self.is_off() {
             self.release(means.pool, means.counters);
             self.fresh = None;
             return;
         }
-        if let Some(fresh) = self.fresh.take().filter(|fresh| !fresh.kept) {
-            self.keep_rest(fresh, payload, means);
+        if let Some(fresh) = self.fresh {
+            self.fresh = None;
+            if !fresh.kept {
+                self.keep_rest(fresh, payload, means);
+            }
         }
         let shown = match (self.raw_is_off(), self.app_is_off()) {
             (false, false) => self.raw.min(self.app),
@@ -571,7 +567,7 @@ impl Reassembly {
         };
         let mut base = shown;
         if !self.raw_is_off() {
-            base = base.min(self.raw.saturating_sub(Self::look_back(means.config, to_server)));
+            base = base.min(self.raw.saturating_sub(look_back));
         }
         // What is sent again is judged by the base, whether bytes are kept from there on or not.
         let mut kept = if self.is_watched() { base } else { shown };
@@ -600,6 +596,7 @@ impl Reassembly {
         }
     }
 
+    #[inline]
     fn slide(&mut self, base: u64, kept: u64, pool: &mut Pool) {
         if base > self.base {
             // Modulo 2^32, as sequence numbers are.
@@ -628,6 +625,15 @@ impl Reassembly {
         self.raw = self.raw.max(self.right);
         self.app = self.app.max(self.right);
     }
+}
+
+/// Bytes before the raw progress that stay readable.
+pub(super) fn look_back(config: &Config, to_server: bool) -> u64 {
+    let window = match config.mode {
+        Mode::Inline => chunk_size(config, to_server),
+        Mode::Immediate | Mode::Acked => 0,
+    };
+    u64::from(config.look_back.max(window))
 }
 
 /// Bytes of a chunk of raw data.
