@@ -182,6 +182,11 @@ impl Reassembly {
         acked >= hole.end || self.lost >= hole.end
     }
 
+    /// The packet at hand has none.
+    pub(super) fn no_data(&mut self) {
+        self.fresh = None;
+    }
+
     /// Puts a segment's data in its place. False: it is not part of the stream, so nobody will see it
     /// there; a counter says why.
     pub(super) fn insert(&mut self, data: &Data, acked: u64, means: &mut Means) -> bool {

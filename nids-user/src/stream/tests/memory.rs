@@ -179,7 +179,8 @@ fn idle_sessions_hold_nothing_but_their_look_back() {
 #[test]
 fn what_no_rule_looks_at_is_kept_until_it_is_acknowledged() {
     for mode in [Mode::Immediate, Mode::Acked] {
-        let mut script = Script::established(mode);
+        let mut script = Script::with(|config| (config.mode, config.to_server_chunk) = (mode, 1));
+        script.handshake();
         script.slot.as_mut().unwrap().watch_raw(ToServer, false);
         script.send(&c("PA", C, S).data(&[b'a'; 1400]));
         assert_eq!(script.cx.pool.in_use(), 1);
