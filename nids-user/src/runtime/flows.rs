@@ -60,8 +60,6 @@ pub(super) struct Flows {
     bypass: bool,
     /// What the kernel lets by; `None`: flows are not shunted.
     shunting: Option<Shunting>,
-    /// A piece of a stream with what lies before it.
-    room: Vec<u8>,
 }
 
 impl Flows {
@@ -89,7 +87,6 @@ impl Flows {
             inline,
             bypass,
             shunting: None,
-            room: Vec::new(),
         }
     }
 
@@ -178,7 +175,7 @@ impl Flows {
         let Some(Slot { ruleset, inspector, tags_hosts }) = slot else {
             return Err(SkipReason::NoRuleset);
         };
-        let Some(tracked) = tracked else {
+        let Some(tracked) = &tracked else {
             let subject = Subject::new(packet, None);
             inspector.begin(ruleset, &subject);
             let outcome = inspector
@@ -197,6 +194,7 @@ impl Flows {
             let dropped = flow.dropped;
             if let Some(session) = &mut flow.session {
                 app::stop(session);
+                session.watch_raw(direction, false);
                 session.raw(streams, direction, packet.payload, &mut |_| {});
                 session.settle(streams, direction, packet.payload);
             }
@@ -225,16 +223,15 @@ impl Flows {
             {
                 flow.messages.speak(direction, before, tcp.ack);
             }
-            let (messages, room) = (&flow.messages, &mut self.room);
+            let messages = &flow.messages;
             let waiting = flow.waiting.of(direction);
             // What lies behind the depth is not for rules on streams, and what is encrypted neither.
             let done = self.bypass && session.is_done(streams, direction);
             subject.stream.in_stream |= done || hidden;
+            session.watch_raw(direction, looks_at_stream && !hidden);
             session.raw(streams, direction, packet.payload, &mut |chunk| {
-                if looks_at_stream && !hidden {
-                    let since = messages.since_start(direction, chunk.offset);
-                    show(&chunk, since, waiting, room, ruleset, inspector, &subject);
-                }
+                let since = messages.since_start(direction, chunk.offset);
+                show(&chunk, since, waiting, ruleset, inspector, &subject);
             });
         }
         let kept = Some((&mut flow.state, &mut self.budget));
@@ -399,13 +396,14 @@ impl Flows {
             };
             let raised_before = *out.raised;
             let looks_at_stream = inspector.begin(ruleset, &subject);
-            let (messages, room) = (&flow.messages, &mut self.room);
+            let messages = &flow.messages;
             let waiting = flow.waiting.of(direction);
             let streams = self.table.streams();
+            session.watch_raw(direction, looks_at_stream);
             session.finish(streams, direction, &mut |chunk| chunk.data.len(), &mut |chunk| {
-                if looks_at_stream && !chunk.data.is_empty() {
+                if !chunk.data.is_empty() {
                     let since = messages.since_start(direction, chunk.offset);
-                    show(&chunk, since, waiting, room, ruleset, inspector, &subject);
+                    show(&chunk, since, waiting, ruleset, inspector, &subject);
                 }
             });
             let kept = Some((&mut flow.state, &mut self.budget));
@@ -449,28 +447,18 @@ fn progress(session: &Session) -> [crate::stream::Progress; 2] {
     [session.progress(FlowDirection::ToServer), session.progress(FlowDirection::ToClient)]
 }
 
-/// Shows a chunk to the rules, with what of its message lies before it: `since` bytes from the message's
-/// begin to the chunk's. `waiting`: the last bytes shown in which a rule waits for more.
+/// Shows a chunk to the rules. `since`: bytes from its message's begin to the chunk's. `waiting`: the last
+/// bytes shown in which a rule waits for more.
 fn show(
     chunk: &Chunk<'_>,
     since: u32,
     waiting: &mut u16,
-    room: &mut Vec<u8>,
     ruleset: &Ruleset,
     inspector: &mut Inspector,
     subject: &Subject<'_>,
 ) {
     // Before the begin of the message as much as a fast pattern reaches back: it may span both.
     let back = since.min(LOOK_BACK) as usize + ruleset.reach();
-    let bytes = chunk.look_back(back, room);
-    let before = bytes.len() - chunk.data.len();
-    let base = before as i64 - i64::from(since);
-    let seen = before + chunk.seen;
-    let again = usize::from(*waiting).min(seen);
-    let piece = Piece { bytes, seen, again, base };
-    *waiting = match inspector.stream(ruleset, subject, &piece) {
-        // The pattern may have begun before the chunk.
-        true => u16::try_from(bytes.len() - seen + again.max(ruleset.reach())).unwrap_or(u16::MAX),
-        false => 0,
-    };
+    let piece = Piece { chunk, since, back, again: usize::from(*waiting) };
+    *waiting = u16::try_from(inspector.stream(ruleset, subject, &piece)).unwrap_or(u16::MAX);
 }
