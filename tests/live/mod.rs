@@ -17,6 +17,7 @@ pub mod netns;
 mod process;
 mod program;
 pub mod reference;
+mod sandbox;
 pub mod sensor;
 pub mod service;
 mod shunt;

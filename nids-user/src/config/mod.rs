@@ -55,6 +55,8 @@ pub struct Settings {
     pub threshold_file: Option<PathBuf>,
     /// `action-order`.
     pub action_order: ActionOrder,
+    /// `security.*`.
+    pub security: SecuritySettings,
     /// `geoip-database`.
     pub geoip_database: Option<PathBuf>,
     /// `pcap-file.checksum-checks`.
@@ -82,6 +84,7 @@ impl Default for Settings {
             defrag: defrag::Limits::default(),
             datasets: DatasetSettings::default(),
             reputation: ReputationSettings::default(),
+            security: SecuritySettings::default(),
             geoip_database: None,
             threshold_file: None,
             action_order: ActionOrder::default(),
@@ -90,6 +93,25 @@ impl Default for Settings {
             community_id: false,
             community_id_seed: 0,
         }
+    }
+}
+
+/// What the running sensor forbids itself, see [`crate::runtime::sandbox`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecuritySettings {
+    /// `security.landlock.enabled`.
+    pub landlock: bool,
+    /// `security.landlock.directories.read`: more that may be read.
+    pub read: Vec<PathBuf>,
+    /// `security.landlock.directories.write`: more that may be written to.
+    pub write: Vec<PathBuf>,
+    /// `security.seccomp.enabled`.
+    pub seccomp: bool,
+}
+
+impl Default for SecuritySettings {
+    fn default() -> Self {
+        Self { landlock: true, read: Vec::new(), write: Vec::new(), seccomp: true }
     }
 }
 

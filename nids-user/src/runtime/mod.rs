@@ -12,6 +12,7 @@ mod flows;
 pub mod privilege;
 mod record;
 pub mod rules;
+pub mod sandbox;
 pub mod sensor;
 mod shunting;
 pub mod worker;
