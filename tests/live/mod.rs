@@ -10,6 +10,7 @@ pub mod bpf;
 mod control;
 mod flood;
 mod handover;
+mod heartbeat;
 mod leftover;
 mod mission;
 mod monitor;

@@ -253,6 +253,7 @@ fn capture_settings(args: &Args, settings: &Settings, interfaces: Vec<String>) -
         debug: args.log_level == LogLevel::Debug,
         ring_bytes: args.ring_size.map(|kib| kib << 10),
         nap: Duration::from_micros(args.nap),
+        silence: settings.silence,
         ..xdp::Settings::new(interfaces)
     }
 }

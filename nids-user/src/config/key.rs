@@ -491,6 +491,16 @@ const KEYS: &[(&str, Effect)] = &[
         Missing { in_force: &["none"], reason: "live checksums are trusted" },
     ),
     ("unix-command.enabled", Missing { in_force: OFF, reason: "there is no command socket yet" }),
+    (
+        "heartbeat.timeout",
+        Apply {
+            expected: "a number of seconds, 0 for none",
+            put: |settings, text| {
+                settings.silence = value::seconds(text)?;
+                Some(())
+            },
+        },
+    ),
     ("run-as.user", Missing { in_force: &[], reason: "here it is called `user`" }),
     ("run-as.group", Missing { in_force: &[], reason: "here it is called `group`" }),
     ("security.landlock.enabled", security!(landlock, YES_OR_NO, value::boolean)),

@@ -10,6 +10,7 @@ pub(crate) mod value;
 
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::app;
 use crate::cli::exit::{Code, Failure};
@@ -55,6 +56,9 @@ pub struct Settings {
     pub threshold_file: Option<PathBuf>,
     /// `action-order`.
     pub action_order: ActionOrder,
+    /// `heartbeat.timeout`: how long the kernel's programs wait for a sensor that does not show itself;
+    /// zero: for ever.
+    pub silence: Duration,
     /// `security.*`.
     pub security: SecuritySettings,
     /// `geoip-database`.
@@ -84,6 +88,7 @@ impl Default for Settings {
             defrag: defrag::Limits::default(),
             datasets: DatasetSettings::default(),
             reputation: ReputationSettings::default(),
+            silence: Duration::from_secs(2),
             security: SecuritySettings::default(),
             geoip_database: None,
             threshold_file: None,
@@ -256,8 +261,6 @@ impl Settings {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn set(settings: &[&str]) -> Result<Settings, SettingError> {

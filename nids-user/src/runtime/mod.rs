@@ -9,6 +9,7 @@ mod app;
 pub mod control;
 pub mod engine;
 mod flows;
+pub mod heartbeat;
 pub mod privilege;
 mod record;
 pub mod rules;
