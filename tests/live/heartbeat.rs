@@ -117,7 +117,7 @@ impl Pipeline for Hanging {
 
 impl Inspection for Hanging {
     type Rules = ();
-    fn install(&mut self, _: u8, _: Arc<()>) {}
+    fn install(&mut self, _: u32, _: Arc<()>) {}
     fn books(&self) -> AgentBooks {
         self.books.clone()
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use nids_abi::{FilterTable, MAX_CAPTURE};
 
+use super::arguments::{self, Configuration};
 use super::exit::Failure;
 use super::rules::RuleArgs;
 use crate::capture::interface;
@@ -143,15 +144,20 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let source = RuleSource::new(&args.rules, &settings, args.strict);
     log::info!("rules: {}", source.describe());
     let no_filter = args.no_filter;
-    let rebuilt = source.clone();
-    let build = move || {
-        let mut generation = rebuilt.build()?;
+    let compile = move |source: &RuleSource| {
+        let mut generation = source.build()?;
         if no_filter {
             *generation.filter = FilterTable::FULL;
         }
-        Ok(generation)
+        Ok::<_, Failure>(generation)
     };
-    let first = build()?;
+    let first = compile(&source)?;
+    let again = Again {
+        configuration: arguments::configuration()?,
+        settings: settings.clone(),
+        source: source.clone(),
+    };
+    let build = move || compile(&again.source()?);
     let outputs = OutputConfig {
         console: !args.quiet,
         fast: args.fast.clone(),
@@ -190,6 +196,30 @@ pub fn run(args: Args) -> Result<(), Failure> {
     Ok(())
 }
 
+/// What a reload begins with.
+struct Again {
+    configuration: Configuration,
+    settings: Settings,
+    source: RuleSource,
+}
+
+impl Again {
+    /// The rules as the configuration names them now, under settings that are live. Tells of changes
+    /// that are not.
+    fn source(&self) -> Result<RuleSource, Failure> {
+        let (args, configuration) = arguments::run_again()?;
+        for key in self.configuration.changes(&configuration) {
+            log::warn!("`{key}` was changed: that takes effect at the next start");
+        }
+        let mut new = Settings::default();
+        new.set_all(&args.set, args.lenient)?;
+        args.rule_args.apply(&mut new);
+        let mut settings = self.settings.clone();
+        settings.take_live(new);
+        Ok(self.source.renewed(&args.rules, &settings, args.strict))
+    }
+}
+
 /// Becomes the user and enters the sandbox, before there are other threads.
 fn give_up_rights(
     args: &Args,
@@ -199,6 +229,7 @@ fn give_up_rights(
     outputs: &Opened,
 ) -> Result<(), Failure> {
     let security = &settings.security;
+    let configuration = arguments::configuration()?.file.map(|file| sandbox::folder_of(&file));
     let mut write = source.written_paths()?;
     write.extend(outputs.paths().map(sandbox::folder_of));
     if let Some((user, group)) = identity.as_ref().map(Identity::ids) {
@@ -212,7 +243,8 @@ fn give_up_rights(
     }
     let sandbox = Sandbox {
         identity,
-        read: [source.read_paths(), security.read.clone()].concat(),
+        read: [source.read_paths(), security.read.clone(), configuration.into_iter().collect()]
+            .concat(),
         write: [write, security.write.clone()].concat(),
         landlock: security.landlock,
         seccomp: security.seccomp,

@@ -437,6 +437,16 @@ const KEYS: &[(&str, Effect)] = &[
     ),
     ("default-reputation-path", path!(reputation.folder)),
     ("reputation-categories-file", path!(reputation.categories)),
+    (
+        "reputation-files",
+        Apply {
+            expected: PATHS,
+            put: |settings, text| {
+                settings.reputation.files = rules::files(text)?;
+                Some(())
+            },
+        },
+    ),
     ("reputation-files.*", ReputationFile),
     ("geoip-database", path!(geoip_database)),
     ("threshold-file", path!(threshold_file)),
@@ -511,11 +521,19 @@ const KEYS: &[(&str, Effect)] = &[
         "security.limit-noproc",
         Missing { in_force: ON, reason: "the filter of system calls always forbids processes" },
     ),
+    ("run.*", Missing { in_force: &[], reason: "it is a flag of `nids run`" }),
     ("host-mode", Missing { in_force: &["sniffer-only", "auto"], reason: NO_IPS }),
     ("asn1-max-frames", Missing { in_force: &[], reason: "its bound is 256 elements" }),
     ("pcre.**", Missing { in_force: &[], reason: "searches are bounded by steps" }),
     ("vlan.**", Missing { in_force: ON, reason: "VLANs have no other setting" }),
 ];
+
+/// Keys that have a function, as patterns.
+#[cfg(test)]
+pub(super) fn patterns() -> impl Iterator<Item = &'static str> {
+    let known = KEYS.iter().filter(|(_, effect)| !matches!(effect, Missing { .. }));
+    known.map(|(pattern, _)| *pattern)
+}
 
 /// Does what the key does.
 pub(super) fn apply(settings: &mut Settings, key: &str, value: &str) -> Result<(), SettingError> {

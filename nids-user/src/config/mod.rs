@@ -1,10 +1,12 @@
-//! Settings: defaults < flags. Names are Suricata's where Suricata has the setting.
+//! Settings: defaults < file < environment < flags. Names are Suricata's where Suricata has the setting.
 //!
 //! [`Settings::set`] takes one `key=value`. The keys stand in one table (`key`), each with what it does,
 //! or with what is missing for it: a known setting without its function is refused with that reason, so
 //! that nobody believes it works.
 
 mod key;
+pub mod layers;
+pub mod reference;
 mod rules;
 pub(crate) mod value;
 
@@ -240,6 +242,16 @@ impl Settings {
         // The longest prefix counts.
         self.defrag.policies.sort_by_key(|((_, length), _)| std::cmp::Reverse(*length));
         Ok(())
+    }
+
+    /// Takes over what a reload puts in force: all that is marked so in [`reference`].
+    pub fn take_live(&mut self, new: Self) {
+        self.variables = new.variables;
+        self.rules = new.rules;
+        self.reputation = new.reputation;
+        self.geoip_database = new.geoip_database;
+        self.threshold_file = new.threshold_file;
+        self.action_order = new.action_order;
     }
 
     /// Takes all of them, in order. With `lenient`, what [`SettingError::is_lenient`] lets by is only

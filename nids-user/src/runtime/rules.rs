@@ -77,6 +77,12 @@ impl RuleSource {
         }
     }
 
+    /// The same, read anew from other paths with other settings. The sets that packets have filled stay.
+    pub fn renewed(&self, paths: &[PathBuf], settings: &Settings, strict: bool) -> Self {
+        let (datasets, folders) = (Arc::clone(&self.datasets), Arc::clone(&self.folders));
+        Self { datasets, folders, ..Self::new(paths, settings, strict) }
+    }
+
     /// Where the rules come from, in words.
     pub fn describe(&self) -> String {
         match self.paths.as_slice() {
