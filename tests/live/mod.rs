@@ -21,6 +21,7 @@ pub mod reference;
 mod sandbox;
 pub mod sensor;
 pub mod service;
+mod settings;
 mod shunt;
 mod shunting;
 mod soundness;

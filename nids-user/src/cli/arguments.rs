@@ -198,9 +198,8 @@ fn judge(entry: &Entry, flags: &[Arg], trial: &mut Settings) -> Result<(), Probl
         return Err(problem(text, false));
     };
     // The flag alone: what it needs beside it shows when all are together.
-    let mut alone = clap::Command::new("nids").no_binary_name(true).disable_help_flag(true);
-    alone = alone.arg(flag.clone()).ignore_errors(false);
-    match alone.try_get_matches_from(arguments) {
+    let alone = [OsString::from("nids"), "run".into()].into_iter().chain(arguments);
+    match Cli::command().try_get_matches_from(alone) {
         Err(error) if error.kind() != ErrorKind::MissingRequiredArgument => {
             let text = error.to_string();
             let mut lines = text.lines().map(str::trim).take_while(|line| !line.is_empty());

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use clap::{Arg, ArgAction};
+use clap::{Arg, ArgAction, ArgGroup};
 
 use super::arguments::{self, Configuration};
 use super::exit::{Code, Failure};
@@ -12,7 +12,7 @@ use crate::config::reference::{self, DOCS, Doc, Shown, Unset};
 
 /// Checks the configuration file and the environment, or shows what is in force.
 #[derive(clap::Args, Debug)]
-#[group(id = "what", required = true, multiple = false, args = ["check", "dump", "default"])]
+#[command(group(ArgGroup::new("what").required(true).args(["check", "dump", "default"])))]
 pub struct Args {
     /// Say all that is wrong, with its place; the exit code is 78 then.
     #[arg(long)]
