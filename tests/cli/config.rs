@@ -81,9 +81,9 @@ fn the_dump_tells_where_each_value_comes_from_and_is_a_file_itself() {
         "timeout = 9  # environment, NIDS_DEFRAG_TIMEOUT",
         "HOME_NET = \"10.0.0.0/8\"  # nids.toml:9:1, live",
         "DNS = [\"10.1.1.1\", \"10.1.1.2\"]  # command line, live",
-        "trackers = 65535  # default",
+        "#trackers = 65535  # default",
         "#geoip-database =  # not set, live",
-        "mode = \"auto\"  # default",
+        "#mode = \"auto\"  # default",
     ] {
         assert!(text.lines().any(|found| found == line), "{line}\n{text}");
     }

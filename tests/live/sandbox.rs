@@ -232,26 +232,21 @@ const ATTEMPTS: &[Attempt] = &[
     ("read where it reads", 0, |it| open(&it.read, libc::O_RDONLY)),
     ("write where it writes", 0, |it| open(&it.write, libc::O_WRONLY)),
     ("make a file where it writes", 0, |it| open(&it.new, libc::O_WRONLY | libc::O_CREAT)),
-    ("run a program", libc::EPERM, |_| {
-        let none = [std::ptr::null::<libc::c_char>()];
-        unsafe {
-            libc::syscall(libc::SYS_execve, c"/absent".as_ptr(), none.as_ptr(), none.as_ptr())
-        }
+    ("run a program", libc::EPERM, |_| call(libc::SYS_execve, [text(c"/absent"), 0, 0])),
+    ("start a process", libc::EPERM, |_| match call(libc::SYS_clone, [0, 0, 0]) {
+        0 => call(libc::SYS_exit_group, [0, 0, 0]),
+        child => child.min(0),
     }),
-    ("start a process", libc::EPERM, |_| match unsafe { libc::fork() } {
-        0 => unsafe { libc::_exit(0) },
-        -1 => -1,
-        child => unsafe { libc::waitpid(child, std::ptr::null_mut(), 0).min(0).into() },
+    ("look into a process", libc::EPERM, |_| {
+        call(libc::SYS_ptrace, [libc::PTRACE_ATTACH as usize, 0, 0])
     }),
-    ("look into a process", libc::EPERM, |_| unsafe {
-        libc::ptrace(libc::PTRACE_ATTACH, 0, 0usize, 0usize)
+    ("signal a process", libc::EPERM, |_| {
+        call(libc::SYS_kill, [nix::unistd::getppid().as_raw() as usize, 0, 0])
     }),
-    ("signal a process", libc::EPERM, |_| unsafe { libc::kill(libc::getppid(), 0).into() }),
-    ("mount", libc::EPERM, |_| unsafe {
-        let nothing = std::ptr::null();
-        libc::mount(c"none".as_ptr(), c"/absent".as_ptr(), nothing, 0, nothing.cast()).into()
+    ("mount", libc::EPERM, |_| call(libc::SYS_mount, [text(c"none"), text(c"/absent"), 0])),
+    ("make a namespace", libc::EPERM, |_| {
+        call(libc::SYS_unshare, [libc::CLONE_NEWUTS as usize, 0, 0])
     }),
-    ("make a namespace", libc::EPERM, |_| unsafe { libc::unshare(libc::CLONE_NEWUTS).into() }),
     ("sniff", libc::EPERM, |_| socket(libc::AF_PACKET, libc::SOCK_RAW, 0)),
     ("send raw packets", libc::EPERM, |_| socket(libc::AF_INET, libc::SOCK_RAW, libc::IPPROTO_UDP)),
     ("speak to the network", libc::EPERM, |_| socket(libc::AF_INET, libc::SOCK_STREAM, 0)),
@@ -260,18 +255,28 @@ const ATTEMPTS: &[Attempt] = &[
     }),
     ("list interfaces", 0, |_| socket(libc::AF_NETLINK, libc::SOCK_RAW, libc::NETLINK_ROUTE)),
     ("speak to a local service", 0, |_| socket(libc::AF_UNIX, libc::SOCK_DGRAM, 0)),
-    ("make memory executable", libc::EPERM, |_| unsafe {
-        let (rwx, how) = (libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC, libc::MAP_PRIVATE);
-        let page = libc::mmap(std::ptr::null_mut(), 4096, rwx, how | libc::MAP_ANONYMOUS, -1, 0);
+    ("make memory executable", libc::EPERM, |_| {
+        let access = libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC;
+        let how = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+        // SAFETY: a new mapping, at an address that the kernel picks, which nobody uses.
+        let page = unsafe { libc::mmap(std::ptr::null_mut(), 4096, access, how, -1, 0) };
         if page == libc::MAP_FAILED { -1 } else { 0 }
     }),
-    ("be root", libc::EPERM, |_| unsafe { libc::setuid(0).into() }),
-    ("set the clock", libc::EPERM, |_| unsafe {
-        libc::syscall(libc::SYS_settimeofday, 0usize, 0usize)
-    }),
-    ("use io_uring", libc::EPERM, |_| unsafe { libc::syscall(libc::SYS_io_uring_setup, 0, 0) }),
+    ("be root", libc::EPERM, |_| call(libc::SYS_setuid, [0, 0, 0])),
+    ("set the clock", libc::EPERM, |_| call(libc::SYS_settimeofday, [0, 0, 0])),
+    ("use io_uring", libc::EPERM, |_| call(libc::SYS_io_uring_setup, [0, 0, 0])),
     ("start a thread", 0, |_| std::thread::spawn(|| 0).join().unwrap_or(-1)),
 ];
+
+/// A system call whose arguments can do no harm, also where it is allowed.
+fn call(number: libc::c_long, [a, b, c]: [usize; 3]) -> i64 {
+    // SAFETY: the arguments are numbers, texts that end in 0 and are only read, and null pointers.
+    unsafe { libc::syscall(number, a, b, c, 0, 0, 0) }
+}
+
+fn text(text: &std::ffi::CStr) -> usize {
+    text.as_ptr().expose_provenance()
+}
 
 fn open(path: &std::ffi::CStr, flags: i32) -> i64 {
     // SAFETY: a path that ends in 0.

@@ -17,8 +17,8 @@ pub struct Args {
     /// Say all that is wrong, with its place; the exit code is 78 then.
     #[arg(long)]
     check: bool,
-    /// Write all settings as they are in force, where each is set, and which of them a reload (SIGUSR2)
-    /// puts in force when they are changed in the file: those marked live.
+    /// Write all settings as they are in force: those that are set, and where, and behind a # the
+    /// defaults. Marked live is what a reload (SIGUSR2) puts in force when the file was changed.
     #[arg(long)]
     dump: bool,
     /// Write a configuration file with every key, its default, and what it is for.
@@ -103,11 +103,8 @@ fn dump(configuration: &Configuration) -> String {
     let set = |entry: &Entry| Shown::set(entry, arguments::is_live(&entry.key));
     let unset = |key: String, value: Option<Value>| {
         let live = if arguments::is_live(&key) { ", live" } else { "" };
-        let (in_force, note) = match value {
-            Some(_) => (true, "default"),
-            None => (false, "not set"),
-        };
-        Shown { key, value, in_force, note: format!("{note}{live}"), about: String::new() }
+        let note = if value.is_some() { "default" } else { "not set" };
+        Shown { key, value, in_force: false, note: format!("{note}{live}"), about: String::new() }
     };
     let mut shown = arranged(
         |doc| match (last(doc.key), doc.unset) {
