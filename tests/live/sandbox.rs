@@ -351,6 +351,7 @@ fn from_inside_the_forbidden_fails_and_the_rest_does_not() {
         identity: Some(Identity::find("nobody", None).unwrap()),
         read: vec![folder.path().join("rules")],
         write: vec![folder.path().join("log")],
+        network: false,
         landlock: true,
         seccomp: true,
     };
@@ -364,6 +365,29 @@ fn from_inside_the_forbidden_fails_and_the_rest_does_not() {
         if [libc::EPERM, libc::EACCES].contains(expected) {
             assert_ne!(outside, *expected, "{what}, outside");
         }
+    }
+}
+
+#[test]
+fn outputs_over_the_network_open_tcp_and_udp_and_nothing_else() {
+    if !super::bed_ready(&[]) {
+        return;
+    }
+    let nowhere = CString::new("/absent").unwrap();
+    let [read, write, new, other] = [0; 4].map(|_| nowhere.clone());
+    let places = Places { read, write, new, other };
+    let of = |network| {
+        let sandbox = Sandbox { network, landlock: true, seccomp: true, ..Sandbox::default() };
+        let results = try_all(&places, Some(&sandbox));
+        move |what: &str| {
+            let place = ATTEMPTS.iter().position(|(name, ..)| *name == what).unwrap();
+            results[place]
+        }
+    };
+    let (open, closed) = (of(true), of(false));
+    assert_eq!((open("speak to the network"), closed("speak to the network")), (0, libc::EPERM));
+    for other in ["sniff", "send raw packets", "speak to the firewall", "run a program"] {
+        assert_eq!(open(other), libc::EPERM, "{other}");
     }
 }
 

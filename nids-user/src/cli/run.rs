@@ -246,6 +246,7 @@ fn give_up_rights(
         read: [source.read_paths(), security.read.clone(), configuration.into_iter().collect()]
             .concat(),
         write: [write, security.write.clone()].concat(),
+        network: false,
         landlock: security.landlock,
         seccomp: security.seccomp,
     };

@@ -55,13 +55,15 @@ impl Folders {
     }
 
     /// Closes everything else to this thread and those it starts.
-    pub(super) fn restrict(self, report: &mut Report) -> Result<(), RulesetError> {
+    pub(super) fn restrict(self, network: bool, report: &mut Report) -> Result<(), RulesetError> {
         let mut ruleset = Ruleset::default()
             .set_compatibility(CompatLevel::BestEffort)
             .handle_access(AccessFs::from_all(NEWEST))?
-            .handle_access(AccessNet::from_all(NEWEST))?
-            .scope(Scope::from_all(NEWEST))?
-            .create()?;
+            .scope(Scope::from_all(NEWEST))?;
+        if !network {
+            ruleset = ruleset.handle_access(AccessNet::from_all(NEWEST))?;
+        }
+        let mut ruleset = ruleset.create()?;
         for (fd, access) in self.open {
             ruleset = ruleset.add_rule(PathBeneath::new(fd, access))?;
         }

@@ -35,6 +35,8 @@ pub struct Sandbox {
     pub read: Vec<PathBuf>,
     /// Folders with all below them, to read, write, create and remove files; and files to write.
     pub write: Vec<PathBuf>,
+    /// An output sends over the network: TCP and UDP sockets stay allowed.
+    pub network: bool,
     /// Restrict files to the paths above.
     pub landlock: bool,
     /// Restrict the system calls.
@@ -83,11 +85,15 @@ impl Sandbox {
         });
         match folders {
             None => report.missing.push("Landlock is switched off".into()),
-            Some(folders) => folders.restrict(&mut report).map_err(|e| failed("Landlock", &e))?,
+            Some(folders) => {
+                folders.restrict(self.network, &mut report).map_err(|e| failed("Landlock", &e))?
+            }
         }
         match self.seccomp {
             false => report.missing.push("the filter of system calls is switched off".into()),
-            true => seccomp::restrict(&mut report).map_err(|e| failed("seccomp", &e))?,
+            true => {
+                seccomp::restrict(self.network, &mut report).map_err(|e| failed("seccomp", &e))?
+            }
         }
         Ok(report)
     }

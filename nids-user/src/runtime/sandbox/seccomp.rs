@@ -41,6 +41,7 @@ const PLAIN: &[libc::c_long] = &[
     libc::SYS_fsync,
     libc::SYS_fdatasync,
     libc::SYS_ftruncate,
+    libc::SYS_fchown,
     libc::SYS_fallocate,
     libc::SYS_flock,
     libc::SYS_fstatfs,
@@ -154,12 +155,12 @@ const OLDER: &[libc::c_long] = &[];
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
 /// Restricts all threads of the process.
-pub(super) fn restrict(report: &mut Report) -> io::Result<()> {
+pub(super) fn restrict(network: bool, report: &mut Report) -> io::Result<()> {
     let Ok(arch) = TargetArch::try_from(std::env::consts::ARCH) else {
         report.missing.push(format!("no filter of system calls for {}", std::env::consts::ARCH));
         return Ok(());
     };
-    let programs = programs(arch).map_err(io::Error::other)?;
+    let programs = programs(arch, network).map_err(io::Error::other)?;
     // That the library asked for clone3 first is nothing for the log.
     for (program, log) in programs.iter().zip([false, true]) {
         match install(program, log) {
@@ -178,16 +179,17 @@ pub(super) fn restrict(report: &mut Report) -> io::Result<()> {
     Ok(())
 }
 
-fn programs(arch: TargetArch) -> Result<[BpfProgram; 2], BackendError> {
+fn programs(arch: TargetArch, network: bool) -> Result<[BpfProgram; 2], BackendError> {
     let fail = |code: i32| SeccompAction::Errno(code.cast_unsigned());
     // The flags of clone3 lie in memory, where no filter can see them; those of clone do not.
     let no_clone3 = Rules::from([(libc::SYS_clone3, Vec::new())]);
     let no_clone3 = SeccompFilter::new(no_clone3, SeccompAction::Allow, fail(libc::ENOSYS), arch)?;
-    let allowed = SeccompFilter::new(allowed()?, fail(libc::EPERM), SeccompAction::Allow, arch)?;
+    let allowed =
+        SeccompFilter::new(allowed(network)?, fail(libc::EPERM), SeccompAction::Allow, arch)?;
     Ok([no_clone3.try_into()?, allowed.try_into()?])
 }
 
-fn allowed() -> Result<Rules, BackendError> {
+fn allowed(network: bool) -> Result<Rules, BackendError> {
     use aya_obj::generated::bpf_cmd::{BPF_LINK_DETACH, BPF_MAP_LOOKUP_ELEM, BPF_MAP_UPDATE_ELEM};
     let mut rules: Rules = PLAIN.iter().chain(OLDER).map(|call| (*call, Vec::new())).collect();
     let own = u64::from(std::process::id());
@@ -204,6 +206,11 @@ fn allowed() -> Result<Rules, BackendError> {
     // A thread, and nothing that is more than one.
     put(libc::SYS_clone, &[&[bits(0, thread | namespaces, thread)]])?;
     put(libc::SYS_tgkill, &[&[is(0, own)]])?;
+    // Logs that are packed keep their rights; nothing becomes set-user-id.
+    let set_id = u64::from(libc::S_ISUID | libc::S_ISGID);
+    put(libc::SYS_fchmod, &[&[bits(1, set_id, 0)]])?;
+    // A thread steps back behind the others.
+    put(libc::SYS_setpriority, &[&[is(0, u64::from(libc::PRIO_PROCESS)), is(1, 0)]])?;
     // Its own limits, and not to change them.
     put(libc::SYS_prlimit64, &[&[is(0, 0), wide(2, 0)]])?;
     put(
@@ -217,7 +224,15 @@ fn allowed() -> Result<Rules, BackendError> {
     )?;
     let (local, netlink) = (libc::AF_UNIX as u64, libc::AF_NETLINK as u64);
     let of_routes = libc::NETLINK_ROUTE as u64;
-    put(libc::SYS_socket, &[&[is(0, local)], &[is(0, netlink), is(2, of_routes)]])?;
+    let mut sockets = vec![vec![is(0, local)], vec![is(0, netlink), is(2, of_routes)]];
+    if network {
+        // The kind, without SOCK_CLOEXEC and SOCK_NONBLOCK: no raw sockets.
+        let kinds = [libc::SOCK_STREAM, libc::SOCK_DGRAM].map(|kind| bits(1, 0xf, kind as u64));
+        let families = [libc::AF_INET, libc::AF_INET6].map(|family| is(0, family as u64));
+        sockets.extend(kinds.iter().flat_map(|kind| families.map(|family| vec![family, *kind])));
+    }
+    let sockets: Vec<&[Test]> = sockets.iter().map(Vec::as_slice).collect();
+    put(libc::SYS_socket, &sockets)?;
     put(libc::SYS_socketpair, &[&[is(0, local)]])?;
     let commands = [BPF_MAP_LOOKUP_ELEM, BPF_MAP_UPDATE_ELEM, BPF_LINK_DETACH];
     let [look_up, update, detach] = commands.map(|command| is(0, command as u64));
@@ -288,7 +303,7 @@ mod tests {
     #[test]
     fn the_filters_are_short_enough_for_the_kernel() {
         for arch in ["x86_64", "aarch64"] {
-            for program in programs(TargetArch::try_from(arch).unwrap()).unwrap() {
+            for program in programs(TargetArch::try_from(arch).unwrap(), true).unwrap() {
                 assert!((4..=4096).contains(&program.len()), "{arch}: {}", program.len());
             }
         }
