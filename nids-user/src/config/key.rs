@@ -35,6 +35,7 @@ enum Effect {
 use Effect::{Apply, Dataset, HostPolicy, Missing, ReputationFile, Variable};
 
 const A_PATH: &str = "a path";
+const PATHS: &str = "paths as in [a.rules, more/*.rules]";
 const YES_OR_NO: &str = "yes or no";
 const SIZE: &str = "a size such as 64mb";
 const SECONDS: &str = "a number of seconds";
@@ -103,6 +104,19 @@ macro_rules! http {
             expected: $expected,
             put: |settings, text| {
                 settings.app.http.$field = $read(text)?;
+                Some(())
+            },
+        }
+    };
+}
+
+/// Sets one thing that the sensor forbids itself.
+macro_rules! security {
+    ($field:ident, $expected:expr, $read:expr) => {
+        Apply {
+            expected: $expected,
+            put: |settings, text| {
+                settings.security.$field = $read(text)?;
                 Some(())
             },
         }
@@ -414,7 +428,7 @@ const KEYS: &[(&str, Effect)] = &[
     (
         "rule-files",
         Apply {
-            expected: "paths as in [a.rules, more/*.rules]",
+            expected: PATHS,
             put: |settings, text| {
                 settings.rules.files = rules::files(text)?;
                 Some(())
@@ -423,6 +437,16 @@ const KEYS: &[(&str, Effect)] = &[
     ),
     ("default-reputation-path", path!(reputation.folder)),
     ("reputation-categories-file", path!(reputation.categories)),
+    (
+        "reputation-files",
+        Apply {
+            expected: PATHS,
+            put: |settings, text| {
+                settings.reputation.files = rules::files(text)?;
+                Some(())
+            },
+        },
+    ),
     ("reputation-files.*", ReputationFile),
     ("geoip-database", path!(geoip_database)),
     ("threshold-file", path!(threshold_file)),
@@ -477,11 +501,39 @@ const KEYS: &[(&str, Effect)] = &[
         Missing { in_force: &["none"], reason: "live checksums are trusted" },
     ),
     ("unix-command.enabled", Missing { in_force: OFF, reason: "there is no command socket yet" }),
+    (
+        "heartbeat.timeout",
+        Apply {
+            expected: "a number of seconds, 0 for none",
+            put: |settings, text| {
+                settings.silence = value::seconds(text)?;
+                Some(())
+            },
+        },
+    ),
+    ("run-as.user", Missing { in_force: &[], reason: "here it is called `user`" }),
+    ("run-as.group", Missing { in_force: &[], reason: "here it is called `group`" }),
+    ("security.landlock.enabled", security!(landlock, YES_OR_NO, value::boolean)),
+    ("security.landlock.directories.read", security!(read, PATHS, rules::files)),
+    ("security.landlock.directories.write", security!(write, PATHS, rules::files)),
+    ("security.seccomp.enabled", security!(seccomp, YES_OR_NO, value::boolean)),
+    (
+        "security.limit-noproc",
+        Missing { in_force: ON, reason: "the filter of system calls always forbids processes" },
+    ),
+    ("run.*", Missing { in_force: &[], reason: "it is a flag of `nids run`" }),
     ("host-mode", Missing { in_force: &["sniffer-only", "auto"], reason: NO_IPS }),
     ("asn1-max-frames", Missing { in_force: &[], reason: "its bound is 256 elements" }),
     ("pcre.**", Missing { in_force: &[], reason: "searches are bounded by steps" }),
     ("vlan.**", Missing { in_force: ON, reason: "VLANs have no other setting" }),
 ];
+
+/// Keys that have a function, as patterns.
+#[cfg(test)]
+pub(super) fn patterns() -> impl Iterator<Item = &'static str> {
+    let known = KEYS.iter().filter(|(_, effect)| !matches!(effect, Missing { .. }));
+    known.map(|(pattern, _)| *pattern)
+}
 
 /// Does what the key does.
 pub(super) fn apply(settings: &mut Settings, key: &str, value: &str) -> Result<(), SettingError> {

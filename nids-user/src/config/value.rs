@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::decode::tunnel::UdpPorts;
 
 /// `yes`, `true`, `on`, `1`, and their opposites.
-pub(super) fn boolean(text: &str) -> Option<bool> {
+pub(crate) fn boolean(text: &str) -> Option<bool> {
     match text.to_ascii_lowercase().as_str() {
         "yes" | "true" | "on" | "1" => Some(true),
         "no" | "false" | "off" | "0" => Some(false),

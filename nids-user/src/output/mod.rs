@@ -24,7 +24,7 @@ use std::path::PathBuf;
 pub use console::colour_wanted;
 pub use counters::{LossReason, OutputCounters, SinkCounters};
 pub use record::{Anomaly, AppRecord, Oddity, Record, TaggedPacket};
-pub use writer::{RecordSender, Writer, start};
+pub use writer::{Opened, RecordSender, Writer, open, start};
 
 /// Where alerts and other records go. Each output may be on at once.
 #[derive(Clone, Debug)]

@@ -121,6 +121,11 @@ impl Sink {
         self.target.is_same_file(&other.target)
     }
 
+    /// Gives the file to this user and group, where it is new.
+    pub(super) fn give_to(&self, user: u32, group: u32) -> io::Result<()> {
+        self.target.give_to(user, group)
+    }
+
     /// Takes one record, where it is of a type for this output. It is written by the next
     /// [`Self::flush`].
     pub(super) fn push(&mut self, record: &Record) -> Option<Change> {

@@ -6,7 +6,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -89,6 +89,18 @@ impl Target {
         };
         *open = Some(Open { file, id, regular });
         Ok(resume)
+    }
+
+    /// Gives an empty regular file of this process's user, which nobody but it can have made, to another.
+    pub(super) fn give_to(&self, user: u32, group: u32) -> io::Result<()> {
+        let Place::Path { open: Some(Open { file, regular: true, .. }), .. } = &self.place else {
+            return Ok(());
+        };
+        let meta = file.metadata()?;
+        if meta.len() == 0 && meta.uid() == nix::unistd::geteuid().as_raw() {
+            fchown(file, Some(user), Some(group))?;
+        }
+        Ok(())
     }
 
     /// Whether the path is a FIFO: opening one that nobody reads fails until somebody does.

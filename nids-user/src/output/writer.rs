@@ -3,7 +3,7 @@
 //! The thread takes what waits in the queue, up to [`BATCH`] records, renders it for every sink, and
 //! lets each sink write it with one write(2): a record is on disk as soon as the queue runs empty.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
@@ -94,12 +94,30 @@ enum Control {
     Finish,
 }
 
-/// Opens the outputs and starts the writer. SIGPIPE and SIGXFSZ are ignored from here on: a reader
-/// that went and a file at its limit are errors of one sink, not the end of the process.
+/// Opens the outputs and starts the writer: [`open`] and [`Opened::start`] in one.
+///
+/// # Errors
+/// Those of the two.
+pub fn start(config: OutputConfig, policy: Policy) -> Result<(RecordSender, Writer), Failure> {
+    open(config, policy)?.start()
+}
+
+/// Outputs that are open, and nobody writes to yet.
+#[derive(Debug)]
+pub struct Opened {
+    policy: Policy,
+    types: EveTypes,
+    queue: usize,
+    outputs: Vec<Output>,
+    sinks: Vec<Sink>,
+}
+
+/// Opens the outputs. SIGPIPE and SIGXFSZ are ignored from here on: a reader that went and a file at its
+/// limit are errors of one sink, not the end of the process.
 ///
 /// # Errors
 /// [`Code::CannotCreate`] where an output cannot be opened, or two name the same file.
-pub fn start(config: OutputConfig, policy: Policy) -> Result<(RecordSender, Writer), Failure> {
+pub fn open(config: OutputConfig, policy: Policy) -> Result<Opened, Failure> {
     for ignored in [Signal::SIGPIPE, Signal::SIGXFSZ] {
         // SAFETY: no handler is installed, so none can do harm.
         let _ = unsafe { signal(ignored, SigHandler::SigIgn) };
@@ -131,26 +149,56 @@ pub fn start(config: OutputConfig, policy: Policy) -> Result<(RecordSender, Writ
         sinks.push(sink);
         outputs.push(output);
     }
-    let totals = Arc::new(Totals::default());
-    let (queue, records) = bounded(config.queue.max(1));
-    let (control, commands) = unbounded();
-    let names = outputs.iter().map(Output::to_string).collect();
-    let mut work = Work {
-        records,
-        commands,
-        // The thread's own end keeps the queue connected while all workers are gone.
-        _queue: queue.clone(),
-        sinks,
-        names,
-        totals: Arc::clone(&totals),
-        reported: (0, None),
-    };
-    let thread =
-        thread::Builder::new().name("nids-output".into()).spawn(move || work.run()).map_err(
-            |error| Failure::new(Code::Software, format!("cannot start a thread: {error}.")),
-        )?;
-    let sender = RecordSender { queue, policy, types, totals: Arc::clone(&totals) };
-    Ok((sender, Writer { control, thread: Some(thread), totals, outputs }))
+    Ok(Opened { policy, types, queue: config.queue, outputs, sinks })
+}
+
+impl Opened {
+    /// Gives the logs that were made just now to this user and group, who will open them anew.
+    ///
+    /// # Errors
+    /// [`Code::CannotCreate`] where the process may not.
+    pub fn give_to(&self, user: u32, group: u32) -> Result<(), Failure> {
+        for (sink, output) in self.sinks.iter().zip(&self.outputs) {
+            sink.give_to(user, group).map_err(|error| {
+                let text = format!("{output} cannot be given to the user {user}: {error}.");
+                Failure::new(Code::CannotCreate, text)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The files, FIFOs and devices among the outputs.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.outputs.iter().filter_map(|output| output.path.as_deref())
+    }
+
+    /// Starts the thread that writes.
+    ///
+    /// # Errors
+    /// The system is out of threads.
+    pub fn start(self) -> Result<(RecordSender, Writer), Failure> {
+        let Self { policy, types, queue, outputs, sinks } = self;
+        let totals = Arc::new(Totals::default());
+        let (queue, records) = bounded(queue.max(1));
+        let (control, commands) = unbounded();
+        let names = outputs.iter().map(Output::to_string).collect();
+        let mut work = Work {
+            records,
+            commands,
+            // The thread's own end keeps the queue connected while all workers are gone.
+            _queue: queue.clone(),
+            sinks,
+            names,
+            totals: Arc::clone(&totals),
+            reported: (0, None),
+        };
+        let thread =
+            thread::Builder::new().name("nids-output".into()).spawn(move || work.run()).map_err(
+                |error| Failure::new(Code::Software, format!("cannot start a thread: {error}.")),
+            )?;
+        let sender = RecordSender { queue, policy, types, totals: Arc::clone(&totals) };
+        Ok((sender, Writer { control, thread: Some(thread), totals, outputs }))
+    }
 }
 
 impl Writer {
