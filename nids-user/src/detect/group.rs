@@ -15,6 +15,7 @@ use crate::rule::port::PortSet;
 
 use super::buffer::Buffer;
 use super::interest::Interest;
+use super::gate::Gate;
 use super::prefilter::Prefilter;
 use super::protocol::{ESP, ICMP, ICMPV6, SCTP, TCP, UDP, number};
 use super::signature::{Payload, Signature};
@@ -27,7 +28,9 @@ const FEW_PORTS: usize = 64;
 pub struct Group {
     /// Those with a fast pattern, by where it is sought. A signature may be in two.
     pub prefilters: Box<[(Scanned, Prefilter)]>,
-    /// Those without: tried on each packet.
+    /// Those without, by a test that few packets pass.
+    pub gated: Box<[(Gate, Box<[u32]>)]>,
+    /// Those with neither: tried on each packet.
     pub always: Box<[u32]>,
     /// Those without that ask for events: tried on packets that have any.
     pub of_events: Box<[u32]>,
@@ -97,9 +100,9 @@ struct Table {
 }
 
 impl Groups {
-    /// Files signatures, given in the order of their numbers.
-    pub fn new(signatures: &[Signature]) -> Self {
-        let mut builder = Builder { signatures, ids: HashMap::new(), groups: Vec::new() };
+    /// Files these signatures, whose numbers are in ascending order.
+    pub fn new(signatures: &[Signature], members: &[u32]) -> Self {
+        let mut builder = Builder { signatures, members, ids: HashMap::new(), groups: Vec::new() };
         let mut tables = <[[Table; 2]; 5]>::default();
         for (class, directions) in Class::ALL.into_iter().zip(&mut tables) {
             let directions =
@@ -168,6 +171,7 @@ impl Groups {
 
 struct Builder<'s> {
     signatures: &'s [Signature],
+    members: &'s [u32],
     ids: HashMap<Arc<[u32]>, GroupId>,
     groups: Vec<Group>,
 }
@@ -177,7 +181,8 @@ impl Builder<'_> {
         let mut by_destination: HashMap<u16, Vec<u32>> = HashMap::new();
         let mut by_source: HashMap<u16, Vec<u32>> = HashMap::new();
         let mut for_all: Vec<u32> = Vec::new();
-        for (index, signature) in (0..).zip(self.signatures) {
+        for &index in self.members {
+            let Some(signature) = self.signatures.get(index as usize) else { continue };
             if !class.takes(signature) || !signature.flow.allows(direction) {
                 continue;
             }
@@ -228,6 +233,7 @@ impl Builder<'_> {
 impl Group {
     fn new(signatures: &[Signature], members: &[u32]) -> Self {
         let mut filed: BTreeMap<Scanned, Vec<u32>> = BTreeMap::new();
+        let mut gated: Vec<(Gate, Vec<u32>)> = Vec::new();
         let (mut always, mut of_events, mut always_in_stream) =
             (Vec::new(), Vec::new(), Vec::new());
         for &index in members {
@@ -238,11 +244,19 @@ impl Group {
             for place in places(signature) {
                 filed.entry(place).or_default().push(index);
             }
-            if signature.fast_pattern.is_none() {
-                match signature.asks_for_events() {
-                    true => of_events.push(index),
-                    false => always.push(index),
-                }
+            if signature.fast_pattern.is_some() {
+                continue;
+            }
+            if signature.payload.is_some() && signature.payload_in.is_in_stream() {
+                always_in_stream.push(index);
+            }
+            match Gate::of(signature) {
+                _ if signature.asks_for_events() => of_events.push(index),
+                Some(gate) => match gated.iter_mut().find(|(known, _)| *known == gate) {
+                    Some((_, members)) => members.push(index),
+                    None => gated.push((gate, vec![index])),
+                },
+                None => always.push(index),
             }
         }
         let mut prefilters = Vec::new();
@@ -250,16 +264,16 @@ impl Group {
             match Prefilter::new(signatures, &members) {
                 Some(prefilter) => prefilters.push((place, prefilter)),
                 // Too many for any matcher.
-                None => always.extend(members),
+                None => {
+                    if place == Scanned::Stream {
+                        always_in_stream.extend_from_slice(&members);
+                    }
+                    always.extend(members);
+                }
             }
         }
         always.sort_unstable();
         always.dedup();
-        always_in_stream.extend(always.iter().chain(&of_events).copied().filter(|index| {
-            signatures
-                .get(*index as usize)
-                .is_some_and(|s| s.payload.is_some() && s.payload_in.is_in_stream())
-        }));
         let interested = |interest| {
             let is = |index: &u32| {
                 signatures.get(*index as usize).is_some_and(|it| it.interest() == interest)
@@ -270,6 +284,7 @@ impl Group {
             lasting: interested(Interest::Lasting),
             streaming: interested(Interest::Stream),
             prefilters: prefilters.into(),
+            gated: gated.into_iter().map(|(gate, members)| (gate, members.into())).collect(),
             always: always.into(),
             of_events: of_events.into(),
             always_in_stream: always_in_stream.into(),

@@ -248,8 +248,8 @@ impl Signature {
     }
 }
 
-/// Whether the packet is the first of its flow in its direction.
-fn is_first(flow: Option<&FlowView>) -> bool {
+/// Whether the packet is the first of its flow in its direction; one without flow is.
+pub fn is_first(flow: Option<&FlowView>) -> bool {
     flow.is_none_or(|flow| match flow.direction {
         FlowDirection::ToServer => flow.packets_to_server == 1,
         FlowDirection::ToClient => flow.packets_to_client == 1,

@@ -3,6 +3,7 @@
 
 mod filter;
 mod header;
+mod ip_only;
 mod reference;
 mod rulesets;
 mod state;
