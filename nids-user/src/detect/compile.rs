@@ -21,7 +21,7 @@ use super::chain::Chain;
 use super::check::Check;
 use super::keyword::content::ContentDraft;
 use super::keyword::value::Fault;
-use super::keyword::{self, BufferDraft, Draft, StepDraft};
+use super::keyword::{self, BufferDraft, Draft};
 use super::lookup::{Lookup, Stores};
 use super::memory::{Change, Test};
 use super::order::ActionOrder;
@@ -266,13 +266,8 @@ fn transaction(draft: &Draft<'_>, views: &mut Views) -> Option<TransactionRule> 
     // Of the whole rule, so that a fast pattern that the rule names in the payload is no other buffer's.
     let pattern = fast_pattern(draft.buffers.iter().filter(|b| b.buffer.app().is_some()));
     let pattern = pattern.and_then(|pattern| {
-        let holds = |draft: &&BufferDraft| {
-            let mut contents = draft.steps.iter().filter_map(StepDraft::content);
-            draft.buffer == pattern.buffer && contents.any(|content| content.is_sought_by(&pattern))
-        };
-        let draft = draft.buffers.iter().find(holds)?;
-        let transforms = draft.transforms.clone().into();
-        Some((views.number(View { buffer: draft.buffer.app()?, transforms }), pattern))
+        let view = View { buffer: pattern.buffer.app()?, transforms: pattern.transforms.clone() };
+        Some((views.number(view), pattern))
     });
     Some(TransactionRule { inspections: inspections.into(), directions, pattern })
 }

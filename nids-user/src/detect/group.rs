@@ -6,7 +6,7 @@
 //! and groups with the same signatures are built once for all directions and protocols, so memory goes
 //! by the number of rules, not of ports.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::decode::{Packet, Transport};
@@ -18,7 +18,8 @@ use super::interest::Interest;
 use super::gate::Gate;
 use super::prefilter::Prefilter;
 use super::protocol::{ESP, ICMP, ICMPV6, SCTP, TCP, UDP, number};
-use super::signature::{Payload, Signature};
+use super::signature::{FastPattern, Payload, Signature};
+use super::transform::Transform;
 
 /// Ports up to which a signature is filed under each of them.
 const FEW_PORTS: usize = 64;
@@ -43,7 +44,7 @@ pub struct Group {
 }
 
 /// What a prefilter scans.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scanned {
     /// The payload of each packet, for signatures that look at packets.
     Packet,
@@ -51,6 +52,8 @@ pub enum Scanned {
     Stream,
     /// A header of each packet.
     Header(Buffer),
+    /// What comes of a header through these transforms.
+    Transformed(Buffer, Box<[Transform]>),
 }
 
 /// Which table a packet belongs to.
@@ -232,7 +235,7 @@ impl Builder<'_> {
 
 impl Group {
     fn new(signatures: &[Signature], members: &[u32]) -> Self {
-        let mut filed: BTreeMap<Scanned, Vec<u32>> = BTreeMap::new();
+        let mut filed: Vec<(Scanned, Vec<u32>)> = Vec::new();
         let mut gated: Vec<(Gate, Vec<u32>)> = Vec::new();
         let (mut always, mut of_events, mut always_in_stream) =
             (Vec::new(), Vec::new(), Vec::new());
@@ -242,7 +245,7 @@ impl Group {
                 continue;
             }
             for place in places(signature) {
-                filed.entry(place).or_default().push(index);
+                file(&mut filed, place, index);
             }
             if signature.fast_pattern.is_some() {
                 continue;
@@ -252,10 +255,7 @@ impl Group {
             }
             match Gate::of(signature) {
                 _ if signature.asks_for_events() => of_events.push(index),
-                Some(gate) => match gated.iter_mut().find(|(known, _)| *known == gate) {
-                    Some((_, members)) => members.push(index),
-                    None => gated.push((gate, vec![index])),
-                },
+                Some(gate) => file(&mut gated, gate, index),
                 None => always.push(index),
             }
         }
@@ -298,15 +298,28 @@ impl Group {
     }
 }
 
+/// Adds a signature to those under `key`, of which there are few.
+fn file<K: PartialEq>(filed: &mut Vec<(K, Vec<u32>)>, key: K, index: u32) {
+    match filed.iter_mut().find(|(known, _)| *known == key) {
+        Some((_, members)) => members.push(index),
+        None => filed.push((key, vec![index])),
+    }
+}
+
 /// Where the fast pattern of a signature is sought.
 fn places(signature: &Signature) -> impl Iterator<Item = Scanned> {
-    let buffer = signature.fast_pattern.as_ref().map(|pattern| pattern.buffer);
-    let (packet, stream) = match (buffer, signature.payload_in) {
+    let (packet, stream) = match (&signature.fast_pattern, signature.payload_in) {
         (None, _) => (None, None),
-        (Some(Buffer::Payload), Payload::Packet) => (Some(Scanned::Packet), None),
-        (Some(Buffer::Payload), Payload::Stream) => (None, Some(Scanned::Stream)),
-        (Some(Buffer::Payload), Payload::Both) => (Some(Scanned::Packet), Some(Scanned::Stream)),
-        (Some(header), _) => (Some(Scanned::Header(header)), None),
+        (Some(FastPattern { buffer: Buffer::Payload, .. }), payload_in) => (
+            (payload_in != Payload::Stream).then_some(Scanned::Packet),
+            payload_in.is_in_stream().then_some(Scanned::Stream),
+        ),
+        (Some(FastPattern { buffer, transforms, .. }), _) if transforms.is_empty() => {
+            (Some(Scanned::Header(*buffer)), None)
+        }
+        (Some(FastPattern { buffer, transforms, .. }), _) => {
+            (Some(Scanned::Transformed(*buffer, transforms.clone())), None)
+        }
     };
     packet.into_iter().chain(stream)
 }

@@ -23,7 +23,7 @@ use super::mpm::Hits;
 use super::subject::Subject;
 use super::tag::{self, FlowTags};
 use super::threshold::{self, Outcome as Judgement, RuleKey};
-use super::{Ruleset, payload};
+use super::{Ruleset, payload, transform};
 
 /// Alerts that one packet may have by default: Suricata's `packet-alert-max`.
 pub const MOST_ALERTS: usize = 15;
@@ -330,6 +330,7 @@ impl Inspector {
         let subject = match has_flow(subject) {
             true => subject,
             false => {
+                kept = None;
                 alone = Subject { flow: None, ..*subject };
                 &alone
             }
@@ -401,6 +402,7 @@ impl Inspector {
         if !subject.stream.ending {
             ruleset.by_address.find(packet, facts.is_first, &mut self.candidates);
         }
+        let Scratch { transformed, transform: scratch, .. } = &mut self.scratch;
         for group in ruleset.groups.these(groups) {
             for (scanned, prefilter) in &group.prefilters {
                 let mut room = [0; 16];
@@ -408,6 +410,12 @@ impl Inspector {
                     Scanned::Stream if in_stream => continue,
                     Scanned::Packet | Scanned::Stream => Some(bytes),
                     Scanned::Header(header) => header.of_packet(packet, &mut room),
+                    Scanned::Transformed(header, list) => {
+                        header.of_packet(packet, &mut room).and_then(|bytes| {
+                            let done = transform::run(list, bytes, transformed, scratch);
+                            done.is_ok().then_some(transformed.as_slice())
+                        })
+                    }
                 };
                 if let Some(bytes) = bytes.filter(|bytes| !bytes.is_empty()) {
                     let mut input = Input::new(bytes, &mut self.folded);

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+#[cfg(test)]
+use super::buffer::Buffer;
 use super::chain::Input;
 use super::keyword::{BufferDraft, StepDraft};
 use super::mpm::{self, Hits, Matcher};
@@ -9,18 +11,20 @@ use super::signature::{FastPattern, Signature};
 
 /// Chooses the fast pattern of contents (Suricata user guide, "Suricata Fast Pattern Determination
 /// Explained"): the one the rule names, else the longest, else the strongest, else the first. A negated
-/// content is never chosen: its absence says nothing before the whole buffer was seen.
+/// content is never chosen: its absence says nothing before the whole buffer was seen. Where all contents are
+/// short, or there are none, bytes that every match of a `pcre` has in it are better.
 pub fn fast_pattern<'a>(
     buffers: impl Iterator<Item = &'a BufferDraft> + Clone,
 ) -> Option<FastPattern> {
+    // A buffer that may be absent does not have to hold anything.
+    let there = || {
+        let may_be_absent = |step: &StepDraft| matches!(step, StepDraft::Absent(_));
+        buffers.clone().filter(move |buffer| !buffer.steps.iter().any(may_be_absent))
+    };
     let positive = || {
-        // A buffer that may be absent does not have to hold anything.
-        let there = buffers
-            .clone()
-            .filter(|buffer| !buffer.steps.iter().any(|step| matches!(step, StepDraft::Absent(_))));
-        there.flat_map(|buffer| {
+        there().flat_map(|buffer| {
             let contents = buffer.steps.iter().filter_map(StepDraft::content);
-            contents.filter(|content| !content.negated).map(|content| (buffer.buffer, content))
+            contents.filter(|content| !content.negated).map(move |content| (buffer, content))
         })
     };
     let named = positive().find(|(_, content)| content.fast_pattern.is_some());
@@ -32,12 +36,50 @@ pub fn fast_pattern<'a>(
             .rev()
             .max_by_key(|(_, content)| (content.bytes.len(), strength(&content.bytes)))
     };
-    let (buffer, chosen) = named.or_else(best)?;
-    let mut bytes: Box<[u8]> = chosen.fast_bytes().into();
-    if chosen.nocase {
+    let content = named.or_else(best);
+    let enough = match (named, content) {
+        (Some(_), _) => usize::MAX,
+        (None, content) => content.map_or(0, |(_, content)| content.bytes.len()),
+    };
+    if enough < SHORT
+        && let Some(literal) = literal(there(), enough)
+    {
+        return Some(literal);
+    }
+    let (buffer, chosen) = content?;
+    Some(pattern(buffer, chosen.fast_bytes(), chosen.nocase))
+}
+
+/// Bytes of a content from which on no better one is sought among patterns.
+const SHORT: usize = 4;
+
+/// The longest bytes that every match of a `pcre` of these buffers has in it, if more than `least`.
+fn literal<'a>(
+    buffers: impl Iterator<Item = &'a BufferDraft>,
+    least: usize,
+) -> Option<FastPattern> {
+    let literals = buffers.flat_map(|buffer| {
+        buffer.steps.iter().filter_map(move |step| match step {
+            StepDraft::Pcre(value) if !value.negated => {
+                let (bytes, nocase) = value.regex.required_literal()?;
+                Some((buffer, bytes, nocase))
+            }
+            _ => None,
+        })
+    });
+    let (buffer, bytes, nocase) = literals
+        .filter(|(_, bytes, _)| bytes.len() > least)
+        .max_by_key(|(_, bytes, _)| bytes.len())?;
+    Some(pattern(buffer, bytes, nocase))
+}
+
+fn pattern(buffer: &BufferDraft, bytes: &[u8], nocase: bool) -> FastPattern {
+    let mut bytes: Box<[u8]> = bytes.into();
+    if nocase {
         bytes.make_ascii_lowercase();
     }
-    Some(FastPattern { buffer, bytes, nocase: chosen.nocase })
+    let transforms = buffer.transforms.as_slice().into();
+    FastPattern { buffer: buffer.buffer, transforms, bytes, nocase }
 }
 
 /// How rare the bytes of a pattern are: letters 3, other printable ones and 00, 01, FF 4, others 6, a
@@ -181,7 +223,54 @@ impl Prefilter {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+    use crate::detect::{Environment, compile};
+    use crate::rule::parser::parse_str;
+
+    /// Buffer, transforms, bytes and case of what is sought for these options.
+    fn chosen(options: &str) -> Option<(Buffer, usize, String, bool)> {
+        let rule = format!("alert tcp any any -> any any ({options} sid:1;)");
+        let parsed = parse_str(&Path::new("test.rules").into(), &rule);
+        let compiled = compile(&parsed.rules, &Environment::default());
+        assert!(compiled.refusals.is_empty(), "{:?}", compiled.refusals);
+        let fast = compiled.ruleset.signatures()[0].fast_pattern.clone()?;
+        let bytes = String::from_utf8(fast.bytes.into()).unwrap();
+        Some((fast.buffer, fast.transforms.len(), bytes, fast.nocase))
+    }
+
+    #[test]
+    fn contents_first_then_what_patterns_have_in_them() {
+        use Buffer::{Payload, TcpHeader};
+        for (options, expected) in [
+            (r#"content:"abcd"; content:"efghi";"#, Some((Payload, 0, "efghi", false))),
+            (
+                r#"content:"abcd"; fast_pattern; content:"efghi";"#,
+                Some((Payload, 0, "abcd", false)),
+            ),
+            (r#"content:"ABCD"; nocase;"#, Some((Payload, 0, "abcd", true))),
+            (r#"content:"abcd"; pcre:"/longer than that/";"#, Some((Payload, 0, "abcd", false))),
+            (
+                r#"content:"abc"; pcre:"/longer than that/";"#,
+                Some((Payload, 0, "longer than that", false)),
+            ),
+            (r#"content:"abc"; pcre:"/[ab]c?de/";"#, Some((Payload, 0, "abc", false))),
+            (r#"content:"a"; fast_pattern; pcre:"/longer/";"#, Some((Payload, 0, "a", false))),
+            (r#"pcre:"/x\d+UserName\s/i";"#, Some((Payload, 0, "username", true))),
+            (r#"pcre:"/(ab|cd)+/";"#, None),
+            (r#"pcre:!"/abcdef/"; content:!"ghi";"#, None),
+            (r#"tcp.hdr; to_lowercase; content:"abc";"#, Some((TcpHeader, 1, "abc", false))),
+            (
+                r#"content:!"q"; tcp.hdr; dotprefix; pcre:"/abc/";"#,
+                Some((TcpHeader, 1, "abc", false)),
+            ),
+        ] {
+            let expected =
+                expected.map(|(b, t, bytes, c): (_, _, &str, _)| (b, t, bytes.to_owned(), c));
+            assert_eq!(chosen(options), expected, "{options}");
+        }
+    }
 
     #[test]
     fn strength_as_suricata_counts_it() {

@@ -79,6 +79,8 @@ pub struct Signature {
 pub struct FastPattern {
     /// Where they must be.
     pub buffer: Buffer,
+    /// What the buffer goes through first.
+    pub transforms: Box<[Transform]>,
     /// Lower case with `nocase`.
     pub bytes: Box<[u8]>,
     /// Compared without regard to case.
