@@ -101,35 +101,31 @@ fn strength(bytes: &[u8]) -> u32 {
 
 /// Bytes of a fast pattern that matchers look for at most.
 const PART: usize = 16;
-/// Bytes at its start by which Teddy tells where a pattern may begin.
+/// Bytes by which matchers tell where a pattern may be.
 const HEAD: usize = 4;
 
 /// The part of a fast pattern that is sought: from where its first bytes are rarest, so that matchers
 /// seldom stop for nothing. The whole is verified later.
 fn rare_part(pattern: &[u8]) -> &[u8] {
-    let rarity = |head: &[u8]| head.iter().map(|byte| rarity(*byte)).sum::<u32>();
+    let rarity = |head: &[u8]| head.iter().map(|byte| mpm::rarity(*byte)).sum::<u32>();
+    let least = |part: &[u8]| part.windows(HEAD).map(rarity).min().unwrap_or(0);
+    // A long one is to stay long.
+    let length = if pattern.len() >= mpm::LONG { mpm::LONG } else { HEAD };
     let start = (0..)
-        .zip(pattern.windows(HEAD))
-        .max_by_key(|(start, head)| (rarity(head), std::cmp::Reverse(*start)))
+        .zip(pattern.windows(length))
+        .max_by_key(|(start, part)| {
+            let head = part.get(..HEAD).map_or(0, rarity);
+            (least(part), head, std::cmp::Reverse(*start))
+        })
         .map_or(0, |(start, _)| start);
     let part = pattern.get(start..).unwrap_or(pattern);
     part.get(..PART).unwrap_or(part)
 }
 
-/// How rare a byte is in the traffic that rules look at, roughly.
-fn rarity(byte: u8) -> u32 {
-    match byte {
-        0 | b' ' | b'e' | b't' | b'a' | b'o' | b'i' | b'n' | b's' | b'r' => 0,
-        b'a'..=b'z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'=' | b':' | b'\r' | b'\n' => 1,
-        b'A'..=b'Z' | b' '..=b'~' | 1 | 0xff => 3,
-        _ => 4,
-    }
-}
-
-/// A matcher over fast patterns, and the signatures of each pattern.
+/// Matchers over fast patterns, and the signatures of each pattern.
 #[derive(Debug)]
 pub struct Prefilter {
-    matcher: Box<dyn Matcher>,
+    matchers: Box<[Box<dyn Matcher>]>,
     /// The buffer is scanned in lower case, since some pattern is `nocase`.
     nocase: bool,
     /// Where the signatures of pattern `n` begin in `signatures`; one more entry than patterns.
@@ -185,8 +181,8 @@ impl Prefilter {
             starts.push(u32::try_from(flat.len()).ok()?);
         }
         let longest = patterns.iter().map(|pattern| pattern.len()).max().unwrap_or(0);
-        let matcher = mpm::build(&patterns).ok()?;
-        Some(Self { matcher, nocase, starts: starts.into(), signatures: flat.into(), longest })
+        let matchers = mpm::build(&patterns).ok()?.into();
+        Some(Self { matchers, nocase, starts: starts.into(), signatures: flat.into(), longest })
     }
 
     /// Number of different patterns.
@@ -199,15 +195,16 @@ impl Prefilter {
         self.longest
     }
 
-    /// The matcher.
-    pub fn matcher(&self) -> &dyn Matcher {
-        &*self.matcher
+    /// The matchers, each of some of the patterns.
+    pub fn matchers(&self) -> &[Box<dyn Matcher>] {
+        &self.matchers
     }
 
     /// Appends to `candidates` the signatures whose fast pattern occurs in the buffer.
     #[inline]
     pub fn scan(&self, input: &mut Input<'_>, hits: &mut Hits, candidates: &mut Vec<u32>) {
-        self.matcher.scan(input.bytes(self.nocase), hits);
+        let bytes = input.bytes(self.nocase);
+        self.matchers.iter().for_each(|matcher| matcher.scan(bytes, hits));
         for pattern in hits.iter() {
             let pattern = pattern as usize;
             let range = self.starts.get(pattern).zip(self.starts.get(pattern + 1));
@@ -282,7 +279,8 @@ mod tests {
 
     #[test]
     fn parts_begin_where_bytes_are_rare() {
-        assert_eq!(rare_part(b"GET /{zZ}"), b"{zZ}");
+        assert_eq!(rare_part(b"/{zZ}"), b"{zZ}");
+        assert_eq!(rare_part(b"GET /{zZ}{}^~"), b"{zZ}{}^~");
         assert_eq!(rare_part(b"abc"), b"abc");
         assert_eq!(rare_part(b"eeee\x90\x91\x92\x93 and then some more bytes").len(), PART);
         assert!(rare_part(b"eeee\x90\x91\x92\x93 and").starts_with(b"\x90\x91\x92\x93"));
