@@ -2,12 +2,13 @@
 //! the frames it forwards and with all of them.
 
 use nids::decode::Tunnels;
-use nids_abi::Reason;
+use nids_abi::{FilterTable, Reason};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
 use super::bpf::{Globals, Hook, Kernel};
+use crate::cases::detect::filter::{Decision, on_captures};
 use crate::cases::detect::world;
 
 const ROUNDS: usize = 1500;
@@ -40,4 +41,21 @@ fn alerts_are_the_same_behind_the_kernel() {
     }
     assert!(alerts > ROUNDS / 3, "only {alerts} alerts");
     assert!(frames_kept * 4 > frames_seen, "{frames_kept} of {frames_seen} frames were kept back");
+}
+
+impl Decision for Kernel {
+    fn set(&mut self, table: Box<FilterTable>) {
+        self.set_table(&table);
+    }
+    fn forwards(&mut self, frame: &[u8]) -> bool {
+        // A frame that the kernel does not take cannot be kept back.
+        self.run(Hook::Xdp, frame).is_none_or(|outcome| outcome.reason >= Reason::Wanted)
+    }
+}
+
+/// The same with a whole public ruleset, and parts of it.
+#[test]
+fn alerts_of_a_public_ruleset_are_the_same_behind_the_kernel() {
+    let Some(mut kernel) = Kernel::load(Globals::default()) else { return };
+    on_captures(&mut kernel);
 }

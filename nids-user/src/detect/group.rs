@@ -14,8 +14,8 @@ use crate::flow::FlowDirection;
 use crate::rule::port::PortSet;
 
 use super::buffer::Buffer;
-use super::interest::Interest;
 use super::gate::Gate;
+use super::interest::Interest;
 use super::prefilter::Prefilter;
 use super::protocol::{ESP, ICMP, ICMPV6, SCTP, TCP, UDP, number};
 use super::signature::{FastPattern, Payload, Signature};

@@ -1,7 +1,7 @@
 //! The detection engine against other judges: a naive matcher, itself behind the kernel's filter, and
 //! Suricata.
 
-mod filter;
+pub(crate) mod filter;
 mod header;
 mod ip_only;
 mod reference;
