@@ -49,7 +49,7 @@ impl Decision for Kernel {
     }
     fn forwards(&mut self, frame: &[u8]) -> bool {
         // A frame that the kernel does not take cannot be kept back.
-        self.run(Hook::Xdp, frame).is_none_or(|outcome| outcome.reason >= Reason::Wanted)
+        self.run(Hook::XdpFrags, frame).is_none_or(|outcome| outcome.reason >= Reason::Wanted)
     }
 }
 

