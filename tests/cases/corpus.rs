@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+#[path = "../../nids-user/fuzz/checks/address_index.rs"]
+mod address_index;
 #[path = "../../nids-user/fuzz/checks/chain.rs"]
 mod chain;
 #[path = "../../nids-user/fuzz/checks/dataset.rs"]
@@ -42,6 +44,11 @@ fn replay(target: &str, check: fn(&[u8])) {
         }
     }
     assert!(seeds > 5, "{} has only {seeds} seeds", folder.display());
+}
+
+#[test]
+fn address_index_seeds() {
+    replay("address_index", address_index::check);
 }
 
 #[test]

@@ -15,13 +15,15 @@ use crate::rule::variables::Variables;
 
 use super::Ruleset;
 use super::alert::RuleInfo;
+use super::bits::BitChange;
 use super::buffer::Buffer;
 use super::chain::Chain;
 use super::check::Check;
 use super::keyword::content::ContentDraft;
 use super::keyword::value::Fault;
-use super::keyword::{self, BufferDraft, Draft, StepDraft};
-use super::lookup::Stores;
+use super::keyword::{self, BufferDraft, Draft};
+use super::lookup::{Lookup, Stores};
+use super::memory::{Change, Test};
 use super::order::ActionOrder;
 use super::prefilter::fast_pattern;
 use super::protocol::{self, Numbers, Protocol};
@@ -213,16 +215,7 @@ fn signature(
     });
     Signature {
         protocol: draft.protocol,
-        once: draft.buffers.iter().all(|buffer| buffer.steps.is_empty())
-            && draft.flow.is_none()
-            && checks.iter().all(Check::is_of_addresses)
-            && draft.buffers.iter().all(|buffer| buffer.sets.is_empty())
-            && draft.tests.is_empty()
-            && draft.changes.is_empty()
-            && draft.limit.is_none()
-            && draft.app.is_none()
-            && draft.questions.is_empty()
-            && !ends.negated,
+        once: is_of_addresses(draft) && !ends.negated,
         app: draft.app,
         transaction: transaction(draft, views),
         info,
@@ -273,13 +266,8 @@ fn transaction(draft: &Draft<'_>, views: &mut Views) -> Option<TransactionRule> 
     // Of the whole rule, so that a fast pattern that the rule names in the payload is no other buffer's.
     let pattern = fast_pattern(draft.buffers.iter().filter(|b| b.buffer.app().is_some()));
     let pattern = pattern.and_then(|pattern| {
-        let holds = |draft: &&BufferDraft| {
-            let mut contents = draft.steps.iter().filter_map(StepDraft::content);
-            draft.buffer == pattern.buffer && contents.any(|content| content.is_sought_by(&pattern))
-        };
-        let draft = draft.buffers.iter().find(holds)?;
-        let transforms = draft.transforms.clone().into();
-        Some((views.number(View { buffer: draft.buffer.app()?, transforms }), pattern))
+        let view = View { buffer: pattern.buffer.app()?, transforms: pattern.transforms.clone() };
+        Some((views.number(view), pattern))
     });
     Some(TransactionRule { inspections: inspections.into(), directions, pattern })
 }
@@ -299,6 +287,25 @@ impl Views {
             next
         })
     }
+}
+
+/// Whether a rule asks for nothing but addresses, ports and protocol: one that Suricata calls "IP-only", or
+/// with negated addresses "like IP-only" (src/detect-engine-build.c, SignatureIsIPOnly, and what
+/// `--engine-analysis` of 7.0.10 says of each keyword). What it does when it matches, how often it may, and
+/// what it knows of the hosts do not count, but for flow bits that are not just set.
+fn is_of_addresses(draft: &Draft<'_>) -> bool {
+    let of_hosts = |test: &Test| matches!(test, Test::Host(_));
+    let allowed =
+        |change: &Change| matches!(change, Change::Bit(BitChange::Set(_)) | Change::Host(_));
+    draft.buffers.iter().all(|buffer| buffer.steps.is_empty() && buffer.sets.is_empty())
+        && draft.flow.is_none()
+        && draft.checks.is_empty()
+        && draft.lookups.iter().all(|lookup| matches!(lookup, Lookup::Reputation(_)))
+        && draft.tests.iter().all(of_hosts)
+        && draft.changes.iter().all(allowed)
+        && draft.app.is_none()
+        && draft.questions.is_empty()
+        && !draft.meta.bypass
 }
 
 /// Where the payload of a rule is inspected, as Suricata decides it (src/detect-parse.c, SigValidate).

@@ -1,8 +1,9 @@
 //! The detection engine against other judges: a naive matcher, itself behind the kernel's filter, and
 //! Suricata.
 
-mod filter;
+pub(crate) mod filter;
 mod header;
+mod ip_only;
 mod reference;
 mod rulesets;
 mod state;

@@ -174,12 +174,12 @@ pub fn alerts(rules: &str, frames: &[Vec<u8>]) -> Alerts {
     read(&path("eve.json"))
 }
 
-fn read(path: &Path) -> Alerts {
+pub fn read(path: &Path) -> Alerts {
     let mut alerts = Alerts::new();
     for line in fs::read_to_string(path).unwrap().lines() {
         let event: serde_json::Value = serde_json::from_str(line).unwrap();
         // At the end Suricata makes a packet up for each connection that is still open.
-        if event["pkt_src"] != "wire/pcap" {
+        if event["pkt_src"] != "wire/pcap" || event["event_type"] != "alert" {
             continue;
         }
         let number = |value: &serde_json::Value| value.as_u64().unwrap_or_else(|| panic!("{line}"));
@@ -190,7 +190,7 @@ fn read(path: &Path) -> Alerts {
 }
 
 /// A pcap file of Ethernet frames, a millisecond apart.
-fn pcap(frames: &[Vec<u8>]) -> Vec<u8> {
+pub fn pcap(frames: &[Vec<u8>]) -> Vec<u8> {
     let mut out = Vec::new();
     out.extend(0xa1b2_c3d4_u32.to_le_bytes());
     out.extend([2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
