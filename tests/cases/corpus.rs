@@ -13,6 +13,8 @@ mod dataset;
 mod decode;
 #[path = "../../nids-user/fuzz/checks/dns.rs"]
 mod dns;
+#[path = "../../nids-user/fuzz/checks/http1.rs"]
+mod http1;
 #[path = "../../nids-user/fuzz/checks/pcap_file.rs"]
 mod pcap_file;
 #[path = "../../nids-user/fuzz/checks/pcre.rs"]
@@ -69,6 +71,11 @@ fn decode_seeds() {
 #[test]
 fn dns_seeds() {
     replay("dns", dns::check);
+}
+
+#[test]
+fn http1_seeds() {
+    replay("http1", http1::check);
 }
 
 #[test]

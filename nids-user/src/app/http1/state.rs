@@ -367,7 +367,8 @@ impl Http1 {
         let text = chomp(line);
         let read = StatusLine::read(text);
         let part = |range: &std::ops::Range<usize>| text.get(range.clone()).unwrap_or_default();
-        let is_known = version(part(&read.protocol)).is_some();
+        let version = version(part(&read.protocol));
+        let (is_known, is_new) = (version.is_some(), version == Some(1));
         let status = part(&read.status);
         let is_status = matches!(status, [b'1'..=b'9', b'0'..=b'9', b'0'..=b'9']);
         if let Some((head, transaction)) = self.transactions.of(id) {
@@ -378,6 +379,7 @@ impl Http1 {
                 head.events.raise(Event::ResponseInvalidStatus as u8);
             }
             transaction.response.head.set_line(line);
+            transaction.response.head.folds_little = is_new;
             transaction.status_line = read;
             transaction.response.progress = response::LINE;
         }
