@@ -211,7 +211,7 @@ impl Flows {
         let raised_before = *out.raised;
         // The packet with which encryption begins is still to be seen.
         let hidden = is_encrypted(flow);
-        self.app.packet(flow, streams, packet, &tracked);
+        self.app.packet(flow, streams, packet, tracked);
         subject.app = flow.app.as_ref().and_then(|app| app.protocol());
         let looks_at_stream = inspector.begin(ruleset, &subject);
         if let Some(session) = &mut flow.session {
