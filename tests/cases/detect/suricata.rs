@@ -143,6 +143,11 @@ mpm-algo: ac
 spm-algo: bm
 "#;
 
+/// A configuration with which all that the rules do not ask for is off.
+pub fn configuration() -> &'static str {
+    CONFIGURATION
+}
+
 /// The version of Suricata, where it is one of 7.
 pub fn version() -> Option<String> {
     let version = Command::new("suricata").arg("-V").output();
@@ -190,7 +195,7 @@ fn read(path: &Path) -> Alerts {
 }
 
 /// A pcap file of Ethernet frames, a millisecond apart.
-fn pcap(frames: &[Vec<u8>]) -> Vec<u8> {
+pub fn pcap(frames: &[Vec<u8>]) -> Vec<u8> {
     let mut out = Vec::new();
     out.extend(0xa1b2_c3d4_u32.to_le_bytes());
     out.extend([2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
