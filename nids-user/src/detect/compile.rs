@@ -22,6 +22,7 @@ use super::keyword::content::ContentDraft;
 use super::keyword::value::Fault;
 use super::keyword::{self, BufferDraft, Draft, StepDraft};
 use super::lookup::Stores;
+use super::memory::{Change, Test};
 use super::order::ActionOrder;
 use super::prefilter::fast_pattern;
 use super::protocol::{self, Numbers, Protocol};
@@ -217,9 +218,8 @@ fn signature(
             && draft.flow.is_none()
             && checks.iter().all(Check::is_of_addresses)
             && draft.buffers.iter().all(|buffer| buffer.sets.is_empty())
-            && draft.tests.is_empty()
-            && draft.changes.is_empty()
-            && draft.limit.is_none()
+            && draft.tests.iter().all(Test::is_of_addresses)
+            && draft.changes.iter().all(Change::is_of_addresses)
             && draft.app.is_none()
             && draft.questions.is_empty()
             && !ends.negated,
@@ -234,7 +234,10 @@ fn signature(
         payload: payload.next().and_then(|buffer| Chain::new(&buffer.steps)),
         payload_in: payload_in(draft, &checks),
         headers: headers.map(inspection).collect(),
-        fast_pattern: fast_pattern(draft.buffers.iter().filter(|b| b.buffer.app().is_none())),
+        // Headers are scanned as they are: what a transform makes of one is not there yet.
+        fast_pattern: fast_pattern(
+            draft.buffers.iter().filter(|b| b.buffer.app().is_none() && b.transforms.is_empty()),
+        ),
         checks: checks.into(),
         silent: draft.meta.noalert,
         bypass: draft.meta.bypass,
@@ -307,6 +310,7 @@ fn payload_in(draft: &Draft<'_>, checks: &[Check]) -> Payload {
     let packet = draft.payload_only == Some(Payload::Packet)
         || named == Some(false)
         || checks.iter().any(Check::is_of_packets)
+        || draft.rule.option("ip_proto").is_some()
         || draft.buffers.iter().any(|buffer| buffer.buffer.is_of_packets());
     let stream = draft.payload_only == Some(Payload::Stream) || named == Some(true);
     if !draft.protocol.is_tcp() {

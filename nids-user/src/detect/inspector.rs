@@ -329,6 +329,7 @@ impl Inspector {
         let subject = match has_flow(subject) {
             true => subject,
             false => {
+                kept = None;
                 alone = Subject { flow: None, ..*subject };
                 &alone
             }

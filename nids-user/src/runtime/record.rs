@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::decode::Packet;
 use crate::detect::Found;
 use crate::detect::alert::{Alert, AppFound, Outer, RAW_BYTES};
+use crate::detect::protocol;
 use crate::detect::subject::Subject;
 use crate::flow::{Ends, FlowDirection};
 use crate::output::{Anomaly, AppRecord, EveType, Oddity, Record, RecordSender, TaggedPacket};
@@ -47,7 +48,7 @@ impl Out<'_> {
             vlan: packet.vlan.ids().collect(),
             addresses: (ip.source(), ip.destination()),
             ports: packet.ports(),
-            ip_proto: ip.protocol(),
+            ip_proto: protocol::number(packet).unwrap_or(0),
             icmp: icmp(packet),
             flow: subject.flow.map(|flow| flow.id),
             origin: packet.origin,
@@ -107,7 +108,7 @@ impl Out<'_> {
             vlan: packet.vlan.ids().collect(),
             addresses: ip.map(|ip| (ip.source(), ip.destination())),
             ports: packet.ports(),
-            ip_proto: ip.map_or(0, |ip| ip.protocol()),
+            ip_proto: protocol::number(packet).unwrap_or(0),
             icmp: icmp(packet),
             raw: raw.into(),
             flow: subject.flow.copied(),
@@ -165,7 +166,7 @@ pub(super) fn anomalies(
         vlan: vlan.clone(),
         addresses: ip.map(|ip| (ip.source(), ip.destination())),
         ports: packet.ports(),
-        ip_proto: ip.map_or(0, |ip| ip.protocol()),
+        ip_proto: protocol::number(packet).unwrap_or(0),
         icmp: icmp(packet),
         flow,
         origin: packet.origin,

@@ -86,10 +86,16 @@ fn seeds() -> Vec<u64> {
 fn counted(rules: &[Rule], alerts: Vec<Alert>) -> Counts {
     let mut counts = Counts::new();
     for mut alert in alerts {
-        if rules[alert.sid - 1].of_stream {
-            alert.packet = 0;
+        let sid = alert.sid;
+        match (rules[sid - 1].of_stream, alert.packet) {
+            (true, _) => alert.packet = 0,
+            // On purpose: Suricata shows the end of a connection to rules of packets too.
+            (false, 0) => continue,
+            (false, _) => {}
         }
-        *counts.entry(alert).or_default() += 1;
+        let count = counts.entry(alert).or_default();
+        // On purpose: Suricata may alert again where it looks at the rest of a stream.
+        *count = if rules[sid - 1].of_stream { 1 } else { *count + 1 };
     }
     counts
 }

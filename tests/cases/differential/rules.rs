@@ -64,10 +64,10 @@ pub fn rule(dice: &mut Dice, sid: usize) -> Rule {
     if has_payload {
         draft.payload();
     }
-    draft.buffers();
+    draft.buffers(has_payload && is_of(&["tcp", "ip"]) && !draft.of_packets);
     let of_stream = has_payload && is_of(&["tcp", "tcp-stream", "ip"]) && !draft.of_packets;
     if !of_stream {
-        draft.memory();
+        draft.memory(arrow == "<>");
     }
     let options = draft.options;
     let priority = dice.between(1, 3);
@@ -102,18 +102,23 @@ impl Draft<'_> {
                 continue;
             }
             let test = self.dice.pick(&tests);
-            let upper_bound = test.starts_with("dsize:") && has_payload;
-            if !upper_bound {
+            // On purpose: Suricata takes the size of a rule with contents for an upper bound, and a packet at
+            // which it looks at the stream for one with payload.
+            let sized = test.starts_with("dsize:");
+            let counts_none = ["dsize:0;", "dsize:!6;"].contains(&test);
+            let misread = sized && (has_payload || counts_none && self.protocol != "udp");
+            if !misread {
                 self.of_packets |= test != "sameip;" && !test.starts_with("decode-event");
                 self.push(test);
             }
         }
         if self.dice.chance(40) {
             let flow = match self.protocol {
-                "icmp" | "ip" => "flow:to_server;",
+                // On purpose: Suricata tries a direction alone both ways in some groups of rules.
+                "icmp" | "ip" => self.dice.pick(&["flow:established;", "flow:stateless;"]),
                 _ => self.dice.pick(&[
-                    "flow:to_server;",
-                    "flow:to_client;",
+                    "flow:to_server,stateless;",
+                    "flow:to_client,stateless;",
                     "flow:established;",
                     "flow:not_established;",
                     "flow:stateless;",
@@ -253,11 +258,13 @@ impl Draft<'_> {
     }
 
     /// What is sought in headers, behind what is sought in the payload.
-    fn buffers(&mut self) {
+    fn buffers(&mut self, of_stream: bool) {
         if self.protocol == "tcp-stream" || self.decodes || !self.dice.chance(15) {
             return;
         }
-        let text = match (self.protocol, self.dice.below(3)) {
+        // Where Suricata looks at the end of a stream it has no addresses.
+        let choices = if of_stream { 1 } else { 3 };
+        let text = match (self.protocol, self.dice.below(choices)) {
             ("tcp" | "tcp-pkt", 0) => self.dice.pick(&[
                 "tcp.hdr; content:\"|02 04|\"; offset:20; depth:2;",
                 "tcp.hdr; bsize:>20;",
@@ -268,11 +275,14 @@ impl Draft<'_> {
                 .dice
                 .pick(&["udp.hdr; content:\"|00|\"; offset:4; depth:1;", "udp.hdr; bsize:8;"]),
             ("icmp", 0) => self.dice.pick(&["icmpv4.hdr; content:\"|00 07|\"; offset:4; depth:2;"]),
-            (_, 1) => self.dice.pick(&[
-                "ip.src; content:\"|0a|\"; startswith;",
-                "ip.dst; content:\"|0a|\"; startswith;",
-                "ip.dst; bsize:4;",
-            ]),
+            (_, 1) => {
+                let text = self.dice.pick(&[
+                    "ip.src; content:\"|0a|\"; startswith;",
+                    "ip.dst; content:\"|0a|\"; startswith;",
+                    "ip.dst; bsize:4;",
+                ]);
+                return self.push(text);
+            }
             _ => self.dice.pick(&[
                 "ipv4.hdr; content:\"|01 01 01|\";",
                 "ipv4.hdr; content:!\"|01 01 01|\";",
@@ -285,7 +295,7 @@ impl Draft<'_> {
     }
 
     /// What rules keep across packets.
-    fn memory(&mut self) {
+    fn memory(&mut self, both: bool) {
         if !self.dice.chance(35) {
             return;
         }
@@ -312,7 +322,9 @@ impl Draft<'_> {
             }
             _ => {
                 let kind = self.dice.pick(&["limit", "threshold", "both"]);
-                let track = self.dice.pick(&["by_src", "by_dst", "by_both", "by_rule"]);
+                // On purpose: `by_rule` counts each way of `<>` by itself in Suricata 7.
+                let tracks = ["by_src", "by_dst", "by_both", "by_rule"];
+                let track = self.dice.pick(&tracks[..if both { 3 } else { 4 }]);
                 let count = self.dice.between(1, 3);
                 format!("threshold:type {kind}, track {track}, count {count}, seconds 60;")
             }
