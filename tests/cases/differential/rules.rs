@@ -25,6 +25,8 @@ struct Draft<'a> {
     variables: usize,
     /// Behind `base64_data` no other buffer can come.
     decodes: bool,
+    /// Something is sought in a header.
+    has_buffer: bool,
 }
 
 pub fn rule(dice: &mut Dice, sid: usize) -> Rule {
@@ -44,9 +46,10 @@ pub fn rule(dice: &mut Dice, sid: usize) -> Rule {
     ];
     let protocol = dice.pick(&protocols);
     let is_of = |name: &[&str]| name.contains(&protocol);
-    let mut address = || dice.pick(&world::ADDRESSES).0;
+    let mut address = || if dice.chance(40) { "any" } else { dice.pick(&world::ADDRESSES).0 };
     let (source, destination) = (address(), address());
-    let (mut from, mut to) = (dice.pick(&world::PORTS).0, dice.pick(&world::PORTS).0);
+    let mut port = || if dice.chance(40) { "any" } else { dice.pick(&world::PORTS).0 };
+    let (mut from, mut to) = (port(), port());
     if is_of(&["icmp", "ip"]) {
         (from, to) = ("any", "any");
     }
@@ -58,6 +61,7 @@ pub fn rule(dice: &mut Dice, sid: usize) -> Rule {
         of_packets: protocol == "tcp-pkt",
         variables: 0,
         decodes: false,
+        has_buffer: false,
     };
     let has_payload = protocol == "tcp-stream" || draft.dice.chance(75);
     draft.header(has_payload);
@@ -133,9 +137,9 @@ impl Draft<'_> {
 
     /// What is sought in the payload: runs of steps of which each depends on the one before.
     fn payload(&mut self) {
-        for _ in 0..self.dice.below(3) + 1 {
+        for _ in 0..self.dice.pick(&[1, 1, 2]) {
             self.content(false, false);
-            for _ in 0..self.dice.below(3) {
+            for _ in 0..self.dice.pick(&[0, 1, 1, 2]) {
                 match self.dice.below(8) {
                     0..=3 => self.content(true, false),
                     4 => self.pcre(true),
@@ -159,7 +163,7 @@ impl Draft<'_> {
     }
 
     fn bytes(&mut self) -> Vec<u8> {
-        let words = self.dice.below(2) + 1;
+        let words = if self.dice.chance(70) { 1 } else { 2 };
         (0..words).flat_map(|_| self.dice.pick(&WORDS)).copied().collect()
     }
 
@@ -262,6 +266,7 @@ impl Draft<'_> {
         if self.protocol == "tcp-stream" || self.decodes || !self.dice.chance(15) {
             return;
         }
+        self.has_buffer = true;
         // Where Suricata looks at the end of a stream it has no addresses.
         let choices = if of_stream { 1 } else { 3 };
         let text = match (self.protocol, self.dice.below(choices)) {
@@ -271,6 +276,15 @@ impl Draft<'_> {
                 "tcp.hdr; to_md5; bsize:16;",
                 "tcp.hdr; xor:\"0102\"; content:\"|01|\"; depth:4;",
             ]),
+            ("tcp" | "tcp-pkt" | "udp" | "icmp", 1) if !of_stream && self.dice.chance(30) => {
+                self.dice.pick(&[
+                    // No `strip_whitespace`: beside it Suricata misses negated contents of the same header.
+                    "ipv4.hdr; to_md5; bsize:16;",
+                    "ipv4.hdr; to_sha1; bsize:20;",
+                    "ipv4.hdr; url_decode; content:\"|45|\"; depth:1;",
+                    "ipv4.hdr; pcrexform:\"^(..)\"; bsize:2;",
+                ])
+            }
             ("udp", 0) => self
                 .dice
                 .pick(&["udp.hdr; content:\"|00|\"; offset:4; depth:1;", "udp.hdr; bsize:8;"]),
@@ -301,19 +315,38 @@ impl Draft<'_> {
         }
         let bit = self.dice.below(3);
         let track = self.dice.pick(&["ip_src", "ip_dst", "ip_pair"]);
-        let change = self.dice.pick(&["set", "isset", "isnotset", "unset"]);
-        let text = match self.dice.below(9) {
-            0..=2 => {
-                let change =
-                    self.dice.pick(&["set", "set", "isset", "isnotset", "unset", "toggle"]);
-                format!("flowbits:{change},f{bit};")
+        // On purpose: Suricata tries rules of addresses before all others, so that changes come in another
+        // order. Such rules test nothing, and what they change is set and no more.
+        let of_addresses = !self.options.contains("content:")
+            && !self.options.contains("flow:")
+            && !self.of_packets;
+        let (name, change) = match self.dice.chance(50) {
+            _ if of_addresses => ("once", "set"),
+            true => ("once", self.dice.pick(&["set", "set", "isset", "isnotset"])),
+            false => ("often", self.dice.pick(&["set", "set", "isset", "isnotset", "unset"])),
+        };
+        // On purpose: where some rule that looks at a header buffer sets a bit, Suricata is late with all that
+        // ask for it.
+        let flowbits = if self.has_buffer { 3 } else { 0 };
+        let text = match self.dice.between(flowbits, 8) {
+            0..=2 if name == "often" && self.dice.chance(20) => {
+                format!("flowbits:toggle,often{bit};")
             }
+            0..=2 => format!("flowbits:{change},{name}{bit};"),
             3 => self
                 .dice
                 .pick(&["flowint:num,+,1;", "flowint:num,>,1;", "flowint:num,notset;"])
                 .to_owned(),
-            4 => format!("xbits:{change},x{bit},track {track},expire 100000;"),
-            5 => format!("hostbits:{change},h{bit},{};", self.dice.pick(&["src", "dst"])),
+            4 => {
+                // On purpose: Suricata tests xbits before it sets those of the same packet, but for what rules of
+                // addresses set.
+                let change = match of_addresses {
+                    true => "set",
+                    false => self.dice.pick(&["isset", "isnotset"]),
+                };
+                format!("xbits:{change},x{bit},track {track},expire 100000;")
+            }
+            5 => format!("hostbits:{change},host_{name}{bit},{};", self.dice.pick(&["src", "dst"])),
             6 => "noalert;".to_owned(),
             7 => {
                 let track = self.dice.pick(&["by_src", "by_dst"]);

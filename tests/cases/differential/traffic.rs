@@ -111,20 +111,22 @@ impl Connection {
     /// In pieces, some of them twice, in any order.
     fn say(&mut self, dice: &mut Dice, from: usize, bytes: &[u8]) {
         let start = self.sides[from].next;
+        // The last byte comes with others: alone and once more it would be a keep-alive, of which Suricata shows
+        // the byte to the rules of packets.
+        let within = bytes.len().saturating_sub(1).max(1);
         let mut cuts: Vec<usize> =
-            (0..dice.below(4)).map(|_| dice.below(bytes.len().max(1))).chain([0]).collect();
+            (0..dice.below(4)).map(|_| dice.below(within)).chain([0]).collect();
         cuts.sort_unstable();
         cuts.dedup();
         let ends = cuts.iter().skip(1).copied().chain([bytes.len()]);
         let mut pieces: Vec<(usize, usize)> = cuts.iter().copied().zip(ends).collect();
-        if dice.chance(20) {
+        if bytes.len() > 1 && dice.chance(20) {
             pieces.push(dice.pick(&pieces));
         }
-        if dice.chance(20) {
+        if bytes.len() > 1 && dice.chance(20) {
             // One that overlaps others, with the same bytes.
-            let a = dice.below(bytes.len().max(1));
-            let b = a + dice.below(bytes.len() - a + 1);
-            pieces.push((a, b));
+            let a = dice.below(bytes.len() - 1);
+            pieces.push((a, a + 2 + dice.below(bytes.len() - a - 1)));
         }
         pieces.retain(|(a, b)| a < b);
         if dice.chance(30) {
