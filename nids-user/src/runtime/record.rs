@@ -9,7 +9,6 @@ use crate::detect::protocol;
 use crate::detect::subject::Subject;
 use crate::flow::{Ends, FlowDirection};
 use crate::output::{Anomaly, AppRecord, EveType, Oddity, Record, RecordSender, TaggedPacket};
-use crate::rule::ast::Action;
 use crate::stream;
 
 /// Anomalies that are logged of one packet at most, as many as Suricata's packets hold.
@@ -114,21 +113,12 @@ impl Out<'_> {
             flow: subject.flow.copied(),
             origin: packet.origin,
             outer: self.outer.and_then(|outer| around(outer, packet)),
-            blocked: self.blocks && blocks(found.action),
+            blocked: self.blocks && found.action.blocks(),
             app_proto: subject.app,
             app: found.transaction.map(|found| {
                 Box::new(AppFound { transaction: found.id, objects: found.objects.into() })
             }),
         }
-    }
-}
-
-fn blocks(action: Action) -> bool {
-    match action {
-        Action::Drop | Action::RejectSource | Action::RejectDestination | Action::RejectBoth => {
-            true
-        }
-        Action::Alert | Action::Log | Action::Pass => false,
     }
 }
 
