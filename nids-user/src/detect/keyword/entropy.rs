@@ -68,19 +68,17 @@ impl Bound {
                 .ok_or_else(|| word.bad("an entropy lies between 0 and 8"))
         };
         // The longer signs first.
-        let signs: [(&str, fn(f64) -> Self); 7] = [
-            ("!=", Self::Not),
-            ("<=", Self::UpTo),
-            (">=", Self::From),
-            ("!", Self::Not),
-            ("<", Self::Below),
-            (">", Self::Above),
-            ("=", Self::Equal),
-        ];
-        for (sign, make) in signs {
-            if let Some(rest) = word.strip_prefix(sign) {
-                return one(rest).map(make);
-            }
+        for sign in ["!=", "<=", ">=", "!", "<", ">", "="] {
+            let Some(rest) = word.strip_prefix(sign) else { continue };
+            let value = one(rest)?;
+            return Ok(match sign {
+                "!=" | "!" => Self::Not(value),
+                "<=" => Self::UpTo(value),
+                ">=" => Self::From(value),
+                "<" => Self::Below(value),
+                ">" => Self::Above(value),
+                _ => Self::Equal(value),
+            });
         }
         match word.split_once("<>").or_else(|| word.split_once("-")) {
             Some((least, most)) => {
