@@ -2,6 +2,7 @@
 
 mod corpus;
 pub(crate) mod detect;
+mod differential;
 mod engine;
 mod evasion;
 mod monitor_filter;

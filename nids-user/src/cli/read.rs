@@ -57,8 +57,9 @@ pub struct Args {
     /// Set a variable or setting, by Suricata's name: vars.address-groups.HOME_NET=10.0.0.0/8.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// Verify the checksums of all packets or of none [default: all, unless more than a tenth of the
-    /// first 1000 are wrong].
+    /// Verify the checksums of all packets or of none [default: auto: of all, unless more than a tenth of
+    /// the first 1000 are wrong, as on a host that leaves them to its NIC]. A segment with a wrong one
+    /// changes nothing in its connection; rules still see it. The setting: pcap-file.checksum-checks.
     #[arg(short = 'k', value_name = "WHICH", value_parser = ["all", "none", "auto"])]
     checksums: Option<String>,
     #[command(flatten)]
@@ -151,11 +152,8 @@ fn settings(args: &Args) -> Result<Settings, Failure> {
     let mut settings = Settings::default();
     settings.set_all(&args.set, args.lenient)?;
     args.rule_args.apply(&mut settings);
-    match args.checksums.as_deref() {
-        Some("all") => settings.pcap_checksums = ChecksumChecks::Yes,
-        Some("none") => settings.pcap_checksums = ChecksumChecks::No,
-        Some(_) => settings.pcap_checksums = ChecksumChecks::Auto,
-        None => {}
+    if let Some(checks) = args.checksums.as_deref().and_then(ChecksumChecks::from_switch) {
+        settings.pcap_checksums = checks;
     }
     Ok(settings)
 }

@@ -14,7 +14,7 @@ use super::exit::Failure;
 use super::rules::RuleArgs;
 use crate::capture::interface;
 use crate::capture::xdp::{self, Capture, DirectionChoice, ModeChoice};
-use crate::config::Settings;
+use crate::config::{ChecksumChecks, Settings};
 use crate::detect::memory::Shared;
 use crate::output::{self, EveType, Opened, OutputConfig, Policy};
 use crate::runtime::control::Control;
@@ -97,6 +97,11 @@ pub struct Args {
     /// Set a variable or setting, by Suricata's name: vars.address-groups.HOME_NET=10.0.0.0/8.
     #[arg(long, value_name = "NAME=VALUE")]
     set: Vec<String>,
+    /// Verify the checksums of all packets or of none [default: none: they are the NIC's business, and
+    /// what this host or a container on it sends has none yet]. A segment with a wrong one changes nothing
+    /// in its connection; rules still see it. The setting: capture.checksum-validation.
+    #[arg(short = 'k', value_name = "WHICH", value_parser = ["all", "none", "auto"])]
+    checksums: Option<String>,
     /// Do not start, and do not reload, when a rule is refused, instead of going on without it.
     #[arg(long)]
     strict: bool,
@@ -128,6 +133,9 @@ pub fn run(args: Args) -> Result<(), Failure> {
     settings.set_all(&args.set, args.lenient)?;
     args.rule_args.apply(&mut settings);
     settings.shunt &= !args.no_shunt;
+    if let Some(checks) = args.checksums.as_deref().and_then(ChecksumChecks::from_switch) {
+        settings.live_checksums = checks;
+    }
     let identity = match args.user.as_deref() {
         Some(user) => Some(Identity::find(user, args.group.as_deref())?),
         None => None,

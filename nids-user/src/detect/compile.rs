@@ -227,7 +227,10 @@ fn signature(
         payload: payload.next().and_then(|buffer| Chain::new(&buffer.steps)),
         payload_in: payload_in(draft, &checks),
         headers: headers.map(inspection).collect(),
-        fast_pattern: fast_pattern(draft.buffers.iter().filter(|b| b.buffer.app().is_none())),
+        // Headers are scanned as they are: what a transform makes of one is not there yet.
+        fast_pattern: fast_pattern(
+            draft.buffers.iter().filter(|b| b.buffer.app().is_none() && b.transforms.is_empty()),
+        ),
         checks: checks.into(),
         silent: draft.meta.noalert,
         bypass: draft.meta.bypass,
@@ -294,15 +297,12 @@ impl Views {
 /// `--engine-analysis` of 7.0.10 says of each keyword). What it does when it matches, how often it may, and
 /// what it knows of the hosts do not count, but for flow bits that are not just set.
 fn is_of_addresses(draft: &Draft<'_>) -> bool {
-    let of_hosts = |test: &Test| matches!(test, Test::Host(_));
-    let allowed =
-        |change: &Change| matches!(change, Change::Bit(BitChange::Set(_)) | Change::Host(_));
     draft.buffers.iter().all(|buffer| buffer.steps.is_empty() && buffer.sets.is_empty())
         && draft.flow.is_none()
         && draft.checks.is_empty()
         && draft.lookups.iter().all(|lookup| matches!(lookup, Lookup::Reputation(_)))
-        && draft.tests.iter().all(of_hosts)
-        && draft.changes.iter().all(allowed)
+        && draft.tests.iter().all(Test::is_of_addresses)
+        && draft.changes.iter().all(Change::is_of_addresses)
         && draft.app.is_none()
         && draft.questions.is_empty()
         && !draft.meta.bypass
@@ -314,6 +314,7 @@ fn payload_in(draft: &Draft<'_>, checks: &[Check]) -> Payload {
     let packet = draft.payload_only == Some(Payload::Packet)
         || named == Some(false)
         || checks.iter().any(Check::is_of_packets)
+        || draft.rule.option("ip_proto").is_some()
         || draft.buffers.iter().any(|buffer| buffer.buffer.is_of_packets());
     let stream = draft.payload_only == Some(Payload::Stream) || named == Some(true);
     if !draft.protocol.is_tcp() {

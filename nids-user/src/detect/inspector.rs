@@ -525,7 +525,8 @@ impl Inspector {
             match action {
                 Action::Pass => {
                     self.counters.passed += 1;
-                    outcome.passed |= whole_flow;
+                    // What is dropped already cannot be let by any more.
+                    outcome.passed |= whole_flow && !outcome.dropped;
                     break;
                 }
                 Action::Drop

@@ -56,7 +56,7 @@ pub mod transaction;
 pub mod transform;
 
 pub use compile::{Compiled, Environment, compile};
-pub use inspector::{Found, FoundIn, Inspector, InspectorCounters, Outcome, Piece};
+pub use inspector::{Found, FoundIn, Inspector, InspectorCounters, MOST_ALERTS, Outcome, Piece};
 pub use interest::Left;
 
 use std::sync::atomic::{AtomicU32, Ordering};

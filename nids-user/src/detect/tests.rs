@@ -337,6 +337,11 @@ fn rules_of_addresses_match_once_a_direction() {
         ("tcp any any -> any 80", "", false),
         ("tcp any any -> $HOME_NET any", "", false),
         ("ip any any -> any any", "ip_proto:6;", false),
+        ("tcp any any -> any any", "flowbits:set,x;", false),
+        ("tcp any any -> any any", "xbits:set,x,track ip_src;", false),
+        ("tcp any any -> any any", "threshold:type limit,track by_rule,count 9,seconds 9;", false),
+        ("tcp any any -> any any", "flowbits:unset,x;", true),
+        ("tcp any any -> any any", "flowint:xx,+,1;", true),
         ("tcp !10.9.9.9 any -> any any", "", true),
         ("tcp $EXTERNAL_NET any -> any any", "", true),
         ("tcp any any -> any any", "ttl:64;", true),
@@ -344,6 +349,19 @@ fn rules_of_addresses_match_once_a_direction() {
     ] {
         assert!(found(header, options, 1), "{header} {options}");
         assert_eq!(found(header, options, 2), again, "{header} {options}");
+    }
+}
+
+#[test]
+fn what_a_transform_makes_of_a_header_is_not_scanned_for_before() {
+    let data = Segment::default().bytes();
+    // The destination port is 80.
+    for (content, there) in [("02 53", true), ("00 50", false)] {
+        let text = format!(
+            "alert tcp any any -> any any (tcp.hdr; xor:\"0203\"; content:\"|{content}|\"; \
+             offset:2; depth:2; sid:1;)"
+        );
+        assert_eq!(!sids(&ruleset(&text), &data, None).is_empty(), there, "{content}");
     }
 }
 

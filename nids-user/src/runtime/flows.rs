@@ -17,7 +17,7 @@ use crate::decode::{Packet, packet};
 use crate::detect::flow_state::Budget;
 use crate::detect::memory::Shared;
 use crate::detect::subject::{StreamFacts, Subject};
-use crate::detect::{Inspector, InspectorCounters, Left, Piece, Ruleset};
+use crate::detect::{Inspector, InspectorCounters, Left, MOST_ALERTS, Piece, Ruleset};
 use crate::flow::{End, Flow, FlowDirection, FlowTable};
 use crate::output::{EveType, Record, RecordSender};
 use crate::stream::{self, Chunk, Session};
@@ -60,6 +60,8 @@ pub(super) struct Flows {
     bypass: bool,
     /// What the kernel lets by; `None`: flows are not shunted.
     shunting: Option<Shunting>,
+    /// Alerts that one packet may have.
+    most_alerts: usize,
 }
 
 impl Flows {
@@ -87,7 +89,13 @@ impl Flows {
             inline,
             bypass,
             shunting: None,
+            most_alerts: MOST_ALERTS,
         }
+    }
+
+    /// With another number of alerts that one packet may have, from the next rules on.
+    pub(super) fn most_alerts(self, most_alerts: usize) -> Self {
+        Self { most_alerts, ..self }
     }
 
     /// Has the kernel let by what need not be seen.
@@ -106,7 +114,8 @@ impl Flows {
             shunting.set_generation(generation);
         }
         let tags_hosts = ruleset.tags_hosts();
-        let inspector = Inspector::new(&ruleset, Arc::clone(&self.shared));
+        let inspector =
+            Inspector::new(&ruleset, Arc::clone(&self.shared)).most_alerts(self.most_alerts);
         let [even, odd] = &mut self.slots;
         let slot = if generation & 1 == 0 { even } else { odd };
         if let Some(before) = slot.replace(Slot { ruleset, inspector, tags_hosts }) {

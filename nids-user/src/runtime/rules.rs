@@ -3,7 +3,7 @@
 //! A rule that is refused is told on standard error and left out; with `strict` it ends the attempt.
 //! What refusals mean in full is the business of `nids check`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -108,6 +108,7 @@ impl RuleSource {
         let refusals = [loaded.refusals, compiled.refusals].concat();
         self.judge(&refusals)?;
         let count = compiled.ruleset.len();
+        self.warn_of_drops(&compiled.ruleset);
         let mut summary = match (count, refusals.len()) {
             (1, 0) => "1 rule".to_owned(),
             (count, 0) => format!("{count} rules"),
@@ -118,6 +119,27 @@ impl RuleSource {
         }
         let filter = compiled.ruleset.filter(&self.carriers);
         Ok(Generation { rules: Arc::new(compiled.ruleset), filter, summary })
+    }
+
+    /// Rules that would block do nothing of the kind here; that is told once a load.
+    fn warn_of_drops(&self, ruleset: &Ruleset) {
+        if self.settings.inline {
+            return;
+        }
+        // Both ways of a `<>` rule are one.
+        let blocking: HashSet<(u32, u32)> = ruleset
+            .signatures()
+            .iter()
+            .filter(|signature| signature.info.action.blocks())
+            .map(|signature| (signature.info.gid, signature.info.sid))
+            .collect();
+        match blocking.len() {
+            0 => {}
+            1 => log::warn!("1 rule would drop or reject: it alerts, and nothing is blocked"),
+            many => {
+                log::warn!("{many} rules would drop or reject: they alert, and nothing is blocked");
+            }
+        }
     }
 
     /// What the loaded rules refer to; takes the classes and references out of `loaded`.

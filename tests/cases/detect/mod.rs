@@ -8,5 +8,5 @@ mod reference;
 mod rulesets;
 mod state;
 mod steps;
-mod suricata;
+pub(crate) mod suricata;
 pub(crate) mod world;

@@ -136,12 +136,48 @@ vars:
     EXTERNAL_NET: "!$HOME_NET"
 outputs:
   - eve-log: {enabled: yes, filetype: regular, filename: eve.json, types: [alert]}
-app-layer: {protocols: {http: {enabled: no}}}
+app-layer:
+  protocols:
+    http: {enabled: no}
+    http2: {enabled: no}
+    tls: {enabled: no}
+    dcerpc: {enabled: no}
+    ftp: {enabled: no}
+    ssh: {enabled: no}
+    smtp: {enabled: no}
+    imap: {enabled: no}
+    pop3: {enabled: no}
+    smb: {enabled: no}
+    nfs: {enabled: no}
+    tftp: {enabled: no}
+    dns: {enabled: no}
+    krb5: {enabled: no}
+    snmp: {enabled: no}
+    ike: {enabled: no}
+    modbus: {enabled: no}
+    dnp3: {enabled: no}
+    enip: {enabled: no}
+    ntp: {enabled: no}
+    quic: {enabled: no}
+    dhcp: {enabled: no}
+    sip: {enabled: no}
+    rfb: {enabled: no}
+    mqtt: {enabled: no}
+    pgsql: {enabled: no}
+    telnet: {enabled: no}
+    rdp: {enabled: no}
+    bittorrent-dht: {enabled: no}
+    websocket: {enabled: no}
 packet-alert-max: 255
 # Suricata's use of Hyperscan fails on contents whose window is empty.
 mpm-algo: ac
 spm-algo: bm
 "#;
+
+/// A configuration with which all that the rules do not ask for is off.
+pub fn configuration() -> &'static str {
+    CONFIGURATION
+}
 
 /// The version of Suricata, where it is one of 7.
 pub fn version() -> Option<String> {
