@@ -15,6 +15,7 @@
 pub mod capture;
 pub mod cli;
 pub mod config;
+pub mod control;
 pub mod decode;
 pub mod defrag;
 pub mod detect;

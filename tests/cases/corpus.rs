@@ -5,6 +5,8 @@ use std::path::Path;
 
 #[path = "../../nids-user/fuzz/checks/chain.rs"]
 mod chain;
+#[path = "../../nids-user/fuzz/checks/control_line.rs"]
+mod control_line;
 #[path = "../../nids-user/fuzz/checks/dataset.rs"]
 mod dataset;
 #[path = "../../nids-user/fuzz/checks/decode.rs"]
@@ -45,6 +47,11 @@ fn replay(target: &str, check: fn(&[u8])) {
 #[test]
 fn chain_seeds() {
     replay("chain", chain::check);
+}
+
+#[test]
+fn control_line_seeds() {
+    replay("control_line", control_line::check);
 }
 
 #[test]

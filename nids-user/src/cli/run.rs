@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nids_abi::{FilterTable, MAX_CAPTURE};
+use nix::unistd::{Gid, Uid};
 
-use super::exit::Failure;
+use super::exit::{Code, Failure};
 use super::rules::RuleArgs;
 use crate::capture::interface;
 use crate::capture::xdp::{self, Capture, DirectionChoice, ModeChoice};
@@ -19,15 +20,20 @@ use crate::output::{self, EveType, OutputConfig, Policy};
 use crate::runtime::control::Control;
 use crate::runtime::engine::{Engine, EngineConfig};
 use crate::runtime::privilege::{self, Identity};
+use crate::runtime::reload::Reload;
 use crate::runtime::rules::RuleSource;
 use crate::runtime::sensor::{Inspection, Sensor};
+use crate::runtime::services::Services;
+use crate::runtime::worker;
 use crate::telemetry::log::{self as messages, LogLevel};
+use crate::telemetry::preflight::{self, Finding};
 
 /// Listens on interfaces and raises alerts, until Ctrl-C.
 ///
 /// An XDP program in the kernel looks at every frame and hands over those that a loaded rule could
 /// want. Signals: SIGUSR1 prints the balance of all counters, SIGUSR2 loads the rules anew without
-/// losing a packet, SIGHUP opens the logs anew, SIGINT and SIGTERM stop in order.
+/// losing a packet, SIGHUP opens the logs anew, SIGINT and SIGTERM stop in order. The commands status,
+/// stats, reload and refused ask a running sensor through its control socket.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Interfaces to listen on [default: that of the default route].
@@ -39,8 +45,8 @@ pub struct Args {
     /// Write alerts, or what --eve-types says, as EVE JSON to this file.
     #[arg(long, value_name = "FILE")]
     eve: Option<PathBuf>,
-    /// What to write there: alerts, flows that ended (as one record, or as one for each direction), and
-    /// what is odd about packets.
+    /// What to write there: alerts, flows that ended (as one record, or as one for each direction), what
+    /// is odd about packets, and the numbers of the sensor from time to time.
     #[arg(
         long,
         value_name = "TYPES",
@@ -144,6 +150,13 @@ pub fn run(args: Args) -> Result<(), Failure> {
         Ok(generation)
     };
     let first = build()?;
+    let reload = Reload::start(build)
+        .map_err(|error| Failure::new(Code::Software, format!("no thread starts: {error}.")))?;
+    let owner = match &identity {
+        Some(identity) => identity.ids(),
+        None => (Uid::effective(), Gid::effective()),
+    };
+    let mut services = Services::open(&settings.service, owner)?;
     let outputs = OutputConfig {
         console: !args.quiet,
         fast: args.fast.clone(),
@@ -157,6 +170,9 @@ pub fn run(args: Args) -> Result<(), Failure> {
     for note in capture.notes() {
         log::info!("{note}");
     }
+    services.preflight =
+        preflight::look(capture.ports(), &capture.plan(), &worker::places(rings.len()));
+    services.preflight.iter().for_each(Finding::log);
     if let Some(identity) = &identity {
         identity.assume()?;
         log::info!("running as {}", identity.name());
@@ -166,7 +182,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let (workers, secret) = (rings.len() as u32, xdp::secret()?);
     let shared = Shared::new(secret);
     let mut shunters = capture.take_shunters().into_iter();
-    let sensor = Sensor::start(capture, rings, writer, &first, |number| {
+    let mut sensor = Sensor::start(capture, rings, writer, &first, |number| {
         let shared = Arc::clone(&shared);
         let (number, names) = (number as u8, names.clone());
         let config = EngineConfig::live(&settings, number, workers, secret, names, shared);
@@ -176,9 +192,11 @@ pub fn run(args: Args) -> Result<(), Failure> {
             None => engine,
         }
     })?;
+    sensor.log_stats(&alerts);
     drop(alerts);
     announce(&sensor, &first.summary);
-    let balance = control.serve(sensor, build)?;
+    drop(first);
+    let balance = control.serve(sensor, services, reload)?;
     source.save();
     eprintln!("{balance}");
     Ok(())

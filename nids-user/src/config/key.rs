@@ -1,6 +1,6 @@
 //! The table of settings: each key with what it does, or with what is missing for it.
 
-use super::{ChecksumChecks, SettingError, Settings, rules, value};
+use super::{ChecksumChecks, SettingError, Settings, rules, service, value};
 use crate::detect::order::ActionOrder;
 use crate::stream;
 use crate::suggest;
@@ -425,7 +425,39 @@ const KEYS: &[(&str, Effect)] = &[
         "capture.checksum-validation",
         Missing { in_force: &["none"], reason: "live checksums are trusted" },
     ),
-    ("unix-command.enabled", Missing { in_force: OFF, reason: "there is no command socket yet" }),
+    (
+        "control.socket",
+        Apply {
+            expected: "a path, or no",
+            put: |settings, text| {
+                settings.service.control = service::control(text)?;
+                Some(())
+            },
+        },
+    ),
+    (
+        "metrics.listen",
+        Apply {
+            expected: "a port (on loopback), an address with a port, or no",
+            put: |settings, text| {
+                settings.service.metrics = service::metrics(text)?;
+                Some(())
+            },
+        },
+    ),
+    (
+        "stats.interval",
+        Apply {
+            expected: "a number of seconds, at least 1",
+            put: |settings, text| {
+                settings.service.stats_interval = service::interval(text)?;
+                Some(())
+            },
+        },
+    ),
+    ("stats.enabled", Missing { in_force: ON, reason: "`--eve-types stats` asks for them" }),
+    ("unix-command.enabled", Missing { in_force: OFF, reason: "see `control.socket`" }),
+    ("unix-command.filename", Missing { in_force: &[], reason: "see `control.socket`" }),
     ("host-mode", Missing { in_force: &["sniffer-only", "auto"], reason: NO_IPS }),
     ("asn1-max-frames", Missing { in_force: &[], reason: "its bound is 256 elements" }),
     ("pcre.**", Missing { in_force: &[], reason: "searches are bounded by steps" }),

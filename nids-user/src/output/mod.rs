@@ -23,7 +23,7 @@ use std::path::PathBuf;
 
 pub use console::colour_wanted;
 pub use counters::{LossReason, OutputCounters, SinkCounters};
-pub use record::{Anomaly, Oddity, Record, TaggedPacket};
+pub use record::{Anomaly, Oddity, Record, Statistics, TaggedPacket};
 pub use writer::{RecordSender, Writer, start};
 
 /// Where alerts and other records go. Each output may be on at once.
@@ -81,6 +81,8 @@ pub enum EveType {
     Anomaly,
     /// A packet that the tag of a rule asks for.
     Packet,
+    /// The numbers of the sensor, from time to time.
+    Stats,
 }
 
 /// A set of types of EVE records.

@@ -7,10 +7,13 @@
 
 pub mod control;
 pub mod engine;
+mod figures;
 mod flows;
 pub mod privilege;
 mod record;
+pub mod reload;
 pub mod rules;
 pub mod sensor;
+pub mod services;
 mod shunting;
 pub mod worker;

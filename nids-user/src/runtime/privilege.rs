@@ -35,6 +35,11 @@ impl Identity {
         &self.name
     }
 
+    /// The user and his group.
+    pub fn ids(&self) -> (Uid, Gid) {
+        (self.user, self.group)
+    }
+
     /// Becomes the user, with his own group only and no way back; every thread of the process does.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 //! A rule that is refused is told on standard error and left out; with `strict` it ends the attempt.
 //! What refusals mean in full is the business of `nids check`.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -20,6 +21,7 @@ use crate::detect::{self, Environment, Ruleset};
 use crate::rule::diagnostic::{Refusal, printable};
 use crate::rule::load::{self, LoadError, Loaded};
 use crate::rule::parser::{self, Reading};
+use crate::rule::report::{Report, Summary};
 use crate::rule::requires::{Platform, Version};
 use crate::rule::tuning::{Tuning, TuningError, TuningFiles};
 use crate::rule::variables::Variables;
@@ -37,6 +39,14 @@ pub const PLATFORM: Platform = Platform {
     features: &[],
     has_keyword: |name| keyword::find(name).is_some(),
 };
+
+/// All refusals, in the order of files and lines.
+pub fn in_order(loaded: &Loaded, of_compiler: Vec<Refusal>) -> Vec<Refusal> {
+    let order: HashMap<_, _> = loaded.files.iter().map(|file| &**file).zip(0usize..).collect();
+    let mut refusals = [loaded.refusals.clone(), of_compiler].concat();
+    refusals.sort_by_key(|refusal| (order.get(&*refusal.file).copied(), refusal.line));
+    refusals
+}
 
 /// Where rules come from, and what judges them.
 #[derive(Clone, Debug)]
@@ -94,9 +104,11 @@ impl RuleSource {
         }
         let environment = self.environment(&mut loaded)?;
         let compiled = detect::compile(&loaded.rules, &environment);
-        let refusals = [loaded.refusals, compiled.refusals].concat();
+        let refusals = in_order(&loaded, compiled.refusals);
         self.judge(&refusals)?;
         let count = compiled.ruleset.len();
+        let counts = Summary::new(count, loaded.disabled, &refusals, &loaded.unmet);
+        let report = Arc::new(Report::new(counts, &refusals));
         let mut summary = match (count, refusals.len()) {
             (1, 0) => "1 rule".to_owned(),
             (count, 0) => format!("{count} rules"),
@@ -106,7 +118,9 @@ impl RuleSource {
             summary += &format!(", {} left out by `requires`", loaded.unmet.len());
         }
         let filter = compiled.ruleset.filter(&self.carriers);
-        Ok(Generation { rules: Arc::new(compiled.ruleset), filter, summary })
+        // Only now: rules that did not come to be leave no sets behind.
+        self.hold(environment.stores.datasets);
+        Ok(Generation { rules: Arc::new(compiled.ruleset), filter, summary, report })
     }
 
     /// What the loaded rules refer to; takes the classes and references out of `loaded`.
@@ -127,12 +141,11 @@ impl RuleSource {
     /// The lists that rules may name.
     fn stores(&self) -> Result<Stores, Failure> {
         let bad = |error: &dyn std::fmt::Display| Failure::new(Code::Data, format!("{error}."));
-        let mut held = self.datasets.lock().unwrap_or_else(PoisonError::into_inner);
-        let datasets = Arc::new(match held.as_ref() {
+        let held = self.datasets.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let datasets = Arc::new(match held {
             Some(before) => before.next(),
             None => Datasets::new(self.settings.datasets.clone()).map_err(|error| bad(&error))?,
         });
-        *held = Some(Arc::clone(&datasets));
         let reputations =
             Reputations::open(&self.settings.reputation).map_err(|error| bad(&error))?;
         let reputations = reputations.map(|(reputations, lines)| {
@@ -154,6 +167,11 @@ impl RuleSource {
         })?;
         self.judge(&parsed.refusals)?;
         Ok(FileLimits::new(parsed.entries))
+    }
+
+    /// Keeps the sets of rules that were built, for the rules after them.
+    fn hold(&self, datasets: Arc<Datasets>) {
+        *self.datasets.lock().unwrap_or_else(PoisonError::into_inner) = Some(datasets);
     }
 
     /// Saves the sets that packets may have filled, at the end.

@@ -34,6 +34,7 @@ pub struct Workers<P> {
 struct Handle<P> {
     jobs: Sender<Job<P>>,
     waker: Waker,
+    processor: Option<usize>,
     thread: JoinHandle<(P, RingCounters)>,
 }
 
@@ -50,19 +51,19 @@ impl<P: Pipeline> Workers<P> {
     /// # Errors
     /// The system is out of threads or descriptors.
     pub fn start(rings: Vec<Rings>, mut make: impl FnMut(usize) -> P) -> io::Result<Self> {
-        let processors = allowed_processors();
+        let processors = places(rings.len());
         let mut handles = Vec::with_capacity(rings.len());
         for (number, rings) in rings.into_iter().enumerate() {
             let waker = rings.waker()?;
             let (jobs, inbox) = unbounded();
             let pipeline = make(number);
-            let processor = processors.get(number % processors.len().max(1)).copied();
+            let processor = processors.get(number).copied().flatten();
             let thread =
                 thread::Builder::new().name(format!("nids-worker-{number}")).spawn(move || {
                     pin(processor);
                     work(rings, pipeline, &inbox)
                 })?;
-            handles.push(Handle { jobs, waker, thread });
+            handles.push(Handle { jobs, waker, processor, thread });
         }
         Ok(Self { handles })
     }
@@ -70,6 +71,11 @@ impl<P: Pipeline> Workers<P> {
     /// Number of workers.
     pub fn len(&self) -> usize {
         self.handles.len()
+    }
+
+    /// Processors they are on, as [`places`] has them.
+    pub fn processors(&self) -> Vec<Option<usize>> {
+        self.handles.iter().map(|handle| handle.processor).collect()
     }
 
     /// Whether there is none.
@@ -165,6 +171,14 @@ fn work<P: Pipeline>(
             rings.rest(drained);
         }
     }
+}
+
+/// The processor of each of so many workers: those this process may run on, in turn. `None`: any, as it
+/// cannot be found out.
+pub fn places(workers: usize) -> Vec<Option<usize>> {
+    let processors = allowed_processors();
+    let turn = |number| processors.get(number % processors.len().max(1)).copied();
+    (0..workers).map(turn).collect()
 }
 
 /// Processors this process may run on.
