@@ -5,3 +5,4 @@ mod check;
 mod errors;
 mod monitor;
 mod read;
+mod running;

@@ -167,11 +167,10 @@ pub fn run(args: Args) -> Result<(), Failure> {
     };
     let (alerts, writer) = output::start(outputs, Policy::Count)?;
     let (mut capture, rings) = Capture::open(&capture_settings(&args, &settings, interfaces))?;
-    for note in capture.notes() {
-        log::info!("{note}");
-    }
+    let notes = capture.notes().iter().map(|note| Finding::of_note(note));
+    let processors = worker::places(rings.len());
     services.preflight =
-        preflight::look(capture.ports(), &capture.plan(), &worker::places(rings.len()));
+        notes.chain(preflight::look(capture.ports(), &capture.plan(), &processors)).collect();
     services.preflight.iter().for_each(Finding::log);
     if let Some(identity) = &identity {
         identity.assume()?;

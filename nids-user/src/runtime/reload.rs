@@ -56,10 +56,14 @@ impl<R: Send + Sync + 'static> Reload<R> {
     ) -> io::Result<Self> {
         let (jobs, inbox) = mpsc::channel();
         let (sender, built) = unbounded_channel();
+        let (ready, is_ready) = mpsc::channel::<()>();
         thread::Builder::new().name("nids-rules".into()).spawn(move || {
             be_nice();
+            drop(ready);
             work(&inbox, &sender, build);
         })?;
+        // Later the process may give up the right to change how threads run.
+        let _ = is_ready.recv();
         Ok(Self { jobs, built, current: None, next: None })
     }
 

@@ -250,3 +250,56 @@ impl RuleSource {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn rule(sid: u32, options: &str) -> String {
+        format!("alert udp any any -> any any ({options}; sid:{sid};)\n")
+    }
+
+    #[test]
+    fn a_load_that_fails_leaves_no_data_sets_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.rules");
+        let source = RuleSource::new(std::slice::from_ref(&file), &Settings::default(), true);
+        let build = |text: String| {
+            fs::write(&file, text).unwrap();
+            source.build()
+        };
+        let set =
+            |kind: &str| rule(1, &format!("udp.hdr; content:\"x\"; dataset:set,seen,type {kind}"));
+        build(rule(2, "content:\"x\"")).unwrap();
+        // The set is of the wrong type, and another rule sinks the load.
+        let failed = build(set("md5") + &rule(2, "nonsense")).unwrap_err();
+        assert_eq!(failed.code, Code::Data, "{failed}");
+        let built = build(set("string")).unwrap();
+        assert_eq!((built.report.summary.loaded, built.report.summary.refused), (1, 0));
+        // What is in force is kept: a set cannot change its type under those who filled it.
+        assert!(build(set("md5")).is_err());
+    }
+
+    #[test]
+    fn refusals_are_told_in_the_order_of_files_and_lines() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = |good: &str| rule(1, "content:\"x\"; rawbytes:1") + good + &rule(3, "nonsense");
+        fs::write(folder.path().join("a.rules"), text("\n")).unwrap();
+        fs::write(folder.path().join("b.rules"), text(&rule(4, "content:\"y\""))).unwrap();
+        let source = RuleSource::new(&[folder.path().into()], &Settings::default(), false);
+        let report = source.build().unwrap().report;
+        assert_eq!((report.summary.loaded, report.summary.refused), (1, 4));
+        let mut list = String::new();
+        std::io::Read::read_to_string(&mut report.refused().unwrap(), &mut list).unwrap();
+        let places: Vec<(bool, u64)> = list
+            .lines()
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+            .map(|one| {
+                (one["file"].as_str().unwrap().ends_with("b.rules"), one["line"].as_u64().unwrap())
+            })
+            .collect();
+        assert_eq!(places, [(false, 1), (false, 3), (true, 1), (true, 3)]);
+    }
+}

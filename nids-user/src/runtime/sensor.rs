@@ -24,7 +24,7 @@ use crate::capture::ring::{RingCounters, Rings, monotonic_ns};
 use crate::capture::xdp::Capture;
 use crate::cli::exit::{Code, Failure};
 use crate::output::{EveType, OutputCounters, RecordSender, Statistics, Writer};
-use crate::rule::report::{Report, Summary};
+use crate::rule::report::Report;
 use crate::telemetry::balance::{AgentBooks, Balance, PortBooks};
 use crate::telemetry::stats::{RuleStats, Stats};
 
@@ -145,13 +145,10 @@ impl<P: Inspection> Sensor<P> {
 
     /// Numbers of the rules in force.
     pub fn rules(&self) -> RuleStats {
-        let Summary { loaded, refused, disabled, .. } = self.report.summary;
         RuleStats {
             generation: self.capture.generation(),
-            loaded: loaded as u64,
-            refused: refused as u64,
-            disabled: disabled as u64,
             failed_reloads: self.failed_reloads,
+            ..RuleStats::of(&self.report.summary)
         }
     }
 

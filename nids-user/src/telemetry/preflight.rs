@@ -52,6 +52,12 @@ impl Finding {
         Self { level: Level::Warning, subject: subject.to_owned(), text }
     }
 
+    /// What happened while attaching: `eth0: no driver mode: ...`.
+    pub fn of_note(note: &str) -> Self {
+        let (subject, text) = note.split_once(": ").unwrap_or(("attach", note));
+        Self::info(subject, text.to_owned())
+    }
+
     /// Says it where the sensor's other messages are.
     pub fn log(&self) {
         match self.level {

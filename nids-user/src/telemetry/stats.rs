@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::balance::{AgentBooks, Balance, PortBooks, word};
 use super::figures::Figures;
 use crate::capture::Direction;
+use crate::rule::report::Summary;
 use nids_abi::Reason;
 
 /// Everything that is counted.
@@ -196,7 +197,7 @@ impl AgentStage {
 
 impl Stages {
     /// Of a file: there is no kernel half.
-    pub fn of_file(agent: &AgentBooks) -> Self {
+    fn of_file(agent: &AgentBooks) -> Self {
         let agent_stage = AgentStage::of(agent);
         Self {
             kernel: None,
@@ -238,6 +239,32 @@ impl Stats {
             outputs: balance.outputs.sinks.iter().map(OutputStats::of).collect(),
             rules,
             figures,
+        }
+    }
+}
+
+impl Stats {
+    /// Of a file that was read to its end by one worker.
+    pub fn of_file(uptime: u64, books: &AgentBooks, rules: RuleStats) -> Self {
+        Self {
+            uptime,
+            balance: Stages::of_file(books),
+            workers: vec![WorkerStats::of(books)],
+            rules,
+            figures: books.figures.clone(),
+            ..Self::default()
+        }
+    }
+}
+
+impl RuleStats {
+    /// Of rules that were just loaded.
+    pub fn of(summary: &Summary) -> Self {
+        Self {
+            loaded: summary.loaded as u64,
+            refused: summary.refused as u64,
+            disabled: summary.disabled as u64,
+            ..Self::default()
         }
     }
 }
