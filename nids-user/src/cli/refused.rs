@@ -71,7 +71,7 @@ fn text(line: &[u8]) -> Result<String, Failure> {
     let sid = sid.map_or(String::new(), |sid| format!("sid {sid}: "));
     let help = help.map_or(String::new(), |help| format!("; {help}"));
     let text = format!("{file}:{line}:{column}: {sid}{kind}: {reason}{help}");
-    Ok(printable(&text).to_string())
+    Ok(printable(&text))
 }
 
 #[cfg(test)]

@@ -226,7 +226,7 @@ mod tests {
                 while let Some(call) = asked.recv().await {
                     assert_eq!(call.caller, Caller::Http);
                     let _ = call.answer.send(match call.request {
-                        Request::Stats => Answer::Stats(Box::new(Stats::default())),
+                        Request::Stats => Answer::Stats(Box::<Stats>::default()),
                         _ => Answer::Failed("down".into()),
                     });
                 }

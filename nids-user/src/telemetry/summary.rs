@@ -179,7 +179,8 @@ mod tests {
 
     fn stats(uptime: u64) -> Stats {
         let balance = books();
-        Stats::new(uptime, &balance, &[balance.agent.clone()], RuleStats::default())
+        let workers = std::slice::from_ref(&balance.agent);
+        Stats::new(uptime, &balance, workers, RuleStats::default())
     }
 
     #[test]
