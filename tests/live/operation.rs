@@ -279,6 +279,8 @@ fn numbers_are_the_same_over_http_in_eve_and_at_the_end() {
     let args = [
         "--iface",
         SERVER_IFACE,
+        "--direction",
+        "ingress",
         "--eve-types",
         "alert,stats",
         "--set",

@@ -11,7 +11,6 @@ use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 use nix::sys::utsname::uname;
 use serde::{Deserialize, Serialize};
 
-use crate::capture::Direction;
 use crate::capture::ethtool::{self, NicSettings};
 use crate::capture::interface::{self, Interface};
 use crate::capture::xdp::{CapturePort, Mode, Plan};
@@ -71,7 +70,8 @@ impl Finding {
 pub fn look(ports: &[CapturePort], plan: &Plan, processors: &[Option<usize>]) -> Vec<Finding> {
     let mut findings = kernel(&Kernel::find());
     let mut seen: Vec<u32> = Vec::new();
-    for port in ports.iter().filter(|port| port.direction == Direction::Ingress) {
+    // Frames that come in are the first port of an interface that has two.
+    for port in ports {
         if seen.contains(&port.index) {
             continue;
         }

@@ -8,6 +8,9 @@ use super::stats::{KernelStage, Stats};
 /// What the page is sent as.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4";
 
+/// What those verdicts are called that hold now: they come and go, where all others add up.
+const IN_FORCE: &str = "in-force";
+
 /// The page.
 pub fn page(stats: &Stats) -> String {
     let mut out = Page(String::with_capacity(32 << 10));
@@ -118,6 +121,13 @@ impl Page {
             "What rules did not see of inspected frames; the reason ends with the unit.",
             &balance.given_up,
         );
+        let name = "shunt_verdicts_total";
+        self.family(name, "counter", "Verdicts that flows be let by, by what became of them.");
+        for (fate, count) in balance.shunts.iter().filter(|(fate, _)| *fate != IN_FORCE) {
+            self.sample(name, &[("fate", fate)], count);
+        }
+        let in_force = balance.shunts.get(IN_FORCE).unwrap_or(0);
+        self.gauge("shunt_verdicts_in_force", "Flows that are let by now.", in_force);
         self.gauge(
             "balance_difference_frames",
             "Frames in no sum or in two: 0 but for the moment of reading.",

@@ -42,6 +42,9 @@ pub struct Stages {
     pub agent: AgentStage,
     /// What rules did not see of what was inspected, by reason.
     pub given_up: Figures,
+    /// Verdicts that flows be let by: given = displaced + released + ended + in force. Empty where flows are
+    /// not shunted.
+    pub shunts: Figures,
     /// Frames that are in no sum or in two: 0, but for frames counted while this was read.
     pub difference: u64,
 }
@@ -205,6 +208,7 @@ impl Stages {
             difference: agent_stage.difference(),
             agent: agent_stage,
             given_up: agent.given_up.iter().copied().collect(),
+            shunts: agent.shunts.iter().copied().collect(),
         }
     }
 

@@ -65,6 +65,10 @@ impl fmt::Display for Text<'_> {
             writeln!(f, "given up of what was inspected")?;
             met(f, &balance.given_up)?;
         }
+        if balance.shunts.iter().any(|(_, count)| count > 0) {
+            writeln!(f, "verdicts that flows be let by")?;
+            met(f, &balance.shunts)?;
+        }
         let rules = &stats.rules;
         writeln!(f, "rules")?;
         line(f, "loaded", rules.loaded)?;
