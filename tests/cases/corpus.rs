@@ -7,6 +7,8 @@ use std::path::Path;
 mod address_index;
 #[path = "../../nids-user/fuzz/checks/chain.rs"]
 mod chain;
+#[path = "../../nids-user/fuzz/checks/control_line.rs"]
+mod control_line;
 #[path = "../../nids-user/fuzz/checks/dataset.rs"]
 mod dataset;
 #[path = "../../nids-user/fuzz/checks/decode.rs"]
@@ -56,6 +58,11 @@ fn address_index_seeds() {
 #[test]
 fn chain_seeds() {
     replay("chain", chain::check);
+}
+
+#[test]
+fn control_line_seeds() {
+    replay("control_line", control_line::check);
 }
 
 #[test]

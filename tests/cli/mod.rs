@@ -6,3 +6,4 @@ mod config;
 mod errors;
 mod monitor;
 mod read;
+mod running;

@@ -11,10 +11,14 @@ use super::rules::RuleArgs;
 use super::{interrupt, say};
 use crate::capture::pcap::{PcapError, PcapSource};
 use crate::config::{ChecksumChecks, Settings};
-use crate::output::{self, EveType, LossReason, OutputConfig, OutputCounters, Policy, SinkKind};
+use crate::output::{
+    self, EveType, LossReason, OutputConfig, OutputCounters, Policy, SinkKind, Statistics,
+};
 use crate::runtime::engine::{Engine, EngineConfig, SkipReason};
 use crate::runtime::rules::RuleSource;
+use crate::runtime::sensor::Inspection;
 use crate::telemetry::log::{self as messages, LogLevel};
+use crate::telemetry::stats::{RuleStats, Stats};
 
 /// Inspects a capture file with the rules: pcap or pcapng, plain, gzip or zstd.
 ///
@@ -31,8 +35,8 @@ pub struct Args {
     /// Write alerts, or what --eve-types says, as EVE JSON to this file.
     #[arg(long, value_name = "FILE")]
     eve: Option<PathBuf>,
-    /// What to write there: alerts, flows that ended (as one record, or as one for each direction), and
-    /// what is odd about packets.
+    /// What to write there: alerts, flows that ended (as one record, or as one for each direction), what
+    /// is odd about packets, and at the end the numbers.
     #[arg(
         long,
         value_name = "TYPES",
@@ -83,7 +87,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
         ..OutputConfig::default()
     };
     let (alerts, writer) = output::start(outputs, Policy::Block)?;
-    let mut engine = Engine::new(EngineConfig::offline(&settings), alerts);
+    let mut engine = Engine::new(EngineConfig::offline(&settings), alerts.clone());
     engine.install(0, generation.rules);
     interrupt::install();
 
@@ -96,8 +100,12 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let counters = engine.counters();
     let flows = engine.flow_counters();
     let given_up = given_up(&engine);
-    // The last sender: the writer ends when it has written what is queued.
-    drop(engine);
+    if alerts.types().has(EveType::Stats) {
+        let rules = RuleStats::of(&generation.report.summary);
+        alerts.send(Statistics::now(Stats::of_file(seconds as u64, &engine.books(), rules)));
+    }
+    // The last senders: the writer ends when it has written what is queued.
+    drop((engine, alerts));
     let written = writer.finish();
 
     say(format_args!(

@@ -1,6 +1,6 @@
 //! The table of settings: each key with what it does, or with what is missing for it.
 
-use super::{ChecksumChecks, SettingError, Settings, rules, value};
+use super::{ChecksumChecks, SettingError, Settings, rules, service, value};
 use crate::detect::order::ActionOrder;
 use crate::stream;
 use crate::suggest;
@@ -554,13 +554,22 @@ const KEYS: &[(&str, Effect)] = &[
             },
         },
     ),
-    ("unix-command.enabled", Missing { in_force: OFF, reason: "there is no command socket yet" }),
     (
         "heartbeat.timeout",
         Apply {
             expected: "a number of seconds, 0 for none",
             put: |settings, text| {
                 settings.silence = value::seconds(text)?;
+                Some(())
+            },
+        },
+    ),
+    (
+        "control.socket",
+        Apply {
+            expected: "a path, or no",
+            put: |settings, text| {
+                settings.service.control = service::control(text)?;
                 Some(())
             },
         },
@@ -576,6 +585,29 @@ const KEYS: &[(&str, Effect)] = &[
         Missing { in_force: ON, reason: "the filter of system calls always forbids processes" },
     ),
     ("run.*", Missing { in_force: &[], reason: "it is a flag of `nids run`" }),
+    (
+        "metrics.listen",
+        Apply {
+            expected: "a port (on loopback), an address with a port, or no",
+            put: |settings, text| {
+                settings.service.metrics = service::metrics(text)?;
+                Some(())
+            },
+        },
+    ),
+    (
+        "stats.interval",
+        Apply {
+            expected: "a number of seconds, at least 1",
+            put: |settings, text| {
+                settings.service.stats_interval = service::interval(text)?;
+                Some(())
+            },
+        },
+    ),
+    ("stats.enabled", Missing { in_force: ON, reason: "`--eve-types stats` asks for them" }),
+    ("unix-command.enabled", Missing { in_force: OFF, reason: "see `control.socket`" }),
+    ("unix-command.filename", Missing { in_force: &[], reason: "see `control.socket`" }),
     ("host-mode", Missing { in_force: &["sniffer-only", "auto"], reason: NO_IPS }),
     ("asn1-max-frames", Missing { in_force: &[], reason: "its bound is 256 elements" }),
     ("pcre.**", Missing { in_force: &[], reason: "searches are bounded by steps" }),

@@ -8,6 +8,7 @@ mod key;
 pub mod layers;
 pub mod reference;
 mod rules;
+mod service;
 pub(crate) mod value;
 
 use std::fmt;
@@ -27,6 +28,7 @@ use crate::rule::variables::Variables;
 use crate::stream;
 
 pub use rules::RuleSettings;
+pub use service::{CONTROL_SOCKET, ControlSocket, ServiceSettings};
 
 /// What a run is set to.
 #[derive(Clone, Debug)]
@@ -80,6 +82,8 @@ pub struct Settings {
     pub community_id: bool,
     /// `community-id-seed`.
     pub community_id_seed: u16,
+    /// `control.*`, `metrics.*`, `stats.*`: what a running sensor serves.
+    pub service: ServiceSettings,
 }
 
 impl Default for Settings {
@@ -109,6 +113,7 @@ impl Default for Settings {
             stream_checksums: true,
             community_id: false,
             community_id_seed: 0,
+            service: ServiceSettings::default(),
         }
     }
 }

@@ -93,6 +93,17 @@ pub const DOCS: &[Doc] = &[
         "Seconds after which the kernel lets everything by when the sensor stands still; 0: never.",
     ),
     at_start(
+        "control.socket",
+        Is("/run/nids/control.sock"),
+        "Socket on which `nids status`, `reload` and the like reach the sensor, or no.",
+    ),
+    at_start(
+        "metrics.listen",
+        Is("no"),
+        "Port on loopback, or address with port, where numbers are served over HTTP.",
+    ),
+    at_start("stats.interval", Is("8"), "Seconds between two EVE records of statistics."),
+    at_start(
         "security.landlock.enabled",
         Is("yes"),
         "Close all files but those of rules and logs.",

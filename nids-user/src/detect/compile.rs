@@ -15,7 +15,6 @@ use crate::rule::variables::Variables;
 
 use super::Ruleset;
 use super::alert::RuleInfo;
-use super::bits::BitChange;
 use super::buffer::Buffer;
 use super::chain::Chain;
 use super::check::Check;

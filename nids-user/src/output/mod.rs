@@ -23,7 +23,7 @@ use std::path::PathBuf;
 
 pub use console::colour_wanted;
 pub use counters::{LossReason, OutputCounters, SinkCounters};
-pub use record::{Anomaly, AppRecord, Oddity, Record, TaggedPacket};
+pub use record::{Anomaly, AppRecord, Oddity, Record, Statistics, TaggedPacket};
 pub use writer::{Opened, RecordSender, Writer, open, start};
 
 /// Where alerts and other records go. Each output may be on at once.
@@ -91,6 +91,8 @@ pub enum EveType {
     Mdns,
     /// A session of TLS.
     Tls,
+    /// The numbers of the sensor, from time to time.
+    Stats,
 }
 
 impl EveType {
@@ -107,6 +109,7 @@ impl EveType {
             Self::Dns => "dns",
             Self::Mdns => "mdns",
             Self::Tls => "tls",
+            Self::Stats => "stats",
         }
     }
 }

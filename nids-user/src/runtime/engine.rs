@@ -19,8 +19,8 @@ use crate::config::{ChecksumChecks, Settings};
 use crate::decode::event::Event;
 use crate::decode::{Ip, Origin, Packet, Tunnels, checksum, decode_layers};
 use crate::defrag::{self, Defrag};
-use crate::detect::Ruleset;
 use crate::detect::memory::Shared;
+use crate::detect::{InspectorCounters, Ruleset};
 use crate::flow::{FlowCounters, FlowTable, Limits};
 use crate::output::RecordSender;
 use crate::stream;
@@ -364,6 +364,11 @@ impl Engine {
         self.counters.skip(reason, frames);
     }
 
+    /// What happened during inspection.
+    pub fn inspector_counters(&self) -> InspectorCounters {
+        self.flows.inspector_counters()
+    }
+
     /// What happened to fragments.
     pub fn defrag_counters(&self) -> defrag::Counters {
         self.defrag.counters()
@@ -604,7 +609,12 @@ impl Inspection for Engine {
             given_up: Self::given_up(self).into(),
             shunts: self.shunts(),
             alerts: self.flows.raised(),
+            figures: super::figures::of(self),
         }
+    }
+
+    fn retire(&mut self, generation: u32) -> Option<Arc<Ruleset>> {
+        self.flows.retire(generation)
     }
 }
 

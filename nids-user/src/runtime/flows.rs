@@ -125,6 +125,17 @@ impl Flows {
         self.app.want(rules.fold(AppProtocols::NONE, AppProtocols::union));
     }
 
+    /// Takes the rules of a generation out. No frame of it may come any more; flows that were last seen
+    /// with it end with the rules of the other.
+    pub(super) fn retire(&mut self, generation: u32) -> Option<Arc<Ruleset>> {
+        let [even, odd] = &mut self.slots;
+        let (slot, other) = if generation & 1 == 0 { (even, 1) } else { (odd, 0) };
+        let Slot { ruleset, inspector, .. } = slot.take()?;
+        self.retired.add(&inspector.counters());
+        self.generation = other;
+        Some(ruleset)
+    }
+
     pub(super) fn table(&self) -> &FlowTable {
         &self.table
     }

@@ -8,12 +8,15 @@
 mod app;
 pub mod control;
 pub mod engine;
+mod figures;
 mod flows;
 pub mod heartbeat;
 pub mod privilege;
 mod record;
+pub mod reload;
 pub mod rules;
 pub mod sandbox;
 pub mod sensor;
+pub mod services;
 mod shunting;
 pub mod worker;

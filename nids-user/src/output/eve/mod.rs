@@ -14,7 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::EveTypes;
 use super::field::{Calendar, put};
-use super::record::{Anomaly, AppRecord, Oddity, Record, TaggedPacket};
+use super::record::{Anomaly, AppRecord, Oddity, Record, Statistics, TaggedPacket};
 use crate::capture::Timestamp;
 
 /// Writes EVE lines.
@@ -54,6 +54,7 @@ impl Eve {
             Record::Anomaly(anomaly) => self.anomaly(out, anomaly),
             Record::Packet(packet) => self.packet(out, packet),
             Record::App(record) => self.app(out, record),
+            Record::Stats(statistics) => self.stats(out, statistics),
         }
         out.extend_from_slice(b"}\n");
     }
@@ -92,6 +93,17 @@ impl Eve {
         self.community_id(out, &header);
         let (bytes, link) = (STANDARD.encode(&packet.bytes), packet.link.number());
         put(out, format_args!(",\"packet\":\"{bytes}\",\"packet_info\":{{\"linktype\":{link}}}"));
+    }
+
+    /// The numbers of the sensor.
+    fn stats(&mut self, out: &mut Vec<u8>, statistics: &Statistics) {
+        Header::of_sensor("stats", statistics.time).write(out, &mut self.time);
+        let before = out.len();
+        out.extend_from_slice(b",\"stats\":");
+        // A vector takes everything, and all keys are strings.
+        if serde_json::to_writer(&mut *out, &statistics.stats).is_err() {
+            out.truncate(before);
+        }
     }
 
     /// As Suricata does it, only what has a flow has a Community ID.
