@@ -199,6 +199,47 @@ pub const DOCS: &[Doc] = &[
     at_start("decoder.vxlan.ports", Is("[4789]"), "Where: any, or up to four ports."),
     at_start("decoder.geneve.enabled", Is("yes"), "Look into Geneve."),
     at_start("decoder.geneve.ports", Is("[6081]"), "Where: any, or up to four ports."),
+    at_start("app-layer.protocols.http.enabled", Is("yes"), "Parse HTTP/1."),
+    at_start(
+        "app-layer.protocols.http.libhtp.default-config.request-body-limit",
+        Is("100kb"),
+        "Bytes of a request's body that are inspected; 0: all.",
+    ),
+    at_start(
+        "app-layer.protocols.http.libhtp.default-config.response-body-limit",
+        Is("100kb"),
+        "Bytes of a response's body that are inspected; 0: all.",
+    ),
+    at_start(
+        "app-layer.protocols.http.libhtp.default-config.request-body-minimal-inspect-size",
+        Is("32kb"),
+        "Bytes of a request's body inspected at first.",
+    ),
+    at_start(
+        "app-layer.protocols.http.libhtp.default-config.response-body-minimal-inspect-size",
+        Is("40kb"),
+        "Bytes of a response's body inspected at first.",
+    ),
+    at_start(
+        "app-layer.protocols.http.libhtp.default-config.response-body-decompress-layer-limit",
+        Is("2"),
+        "Codings of a body that are undone, one in the other.",
+    ),
+    at_start(
+        "app-layer.protocols.http.libhtp.default-config.compression-bomb-limit",
+        Is("1mb"),
+        "Bytes that a body may become when its coding is undone.",
+    ),
+    at_start(
+        "app-layer.protocols.http.libhtp.default-config.double-decode-path",
+        Is("no"),
+        "Decode what is encoded twice in paths.",
+    ),
+    at_start(
+        "app-layer.protocols.http.libhtp.default-config.double-decode-query",
+        Is("no"),
+        "Decode what is encoded twice in queries.",
+    ),
     at_start("datasets.enabled", Is("yes"), "Let rules name data sets."),
     at_start("datasets.defaults.memcap", Is("64mb"), "Memory that packets may fill a set with."),
     at_start(
