@@ -226,10 +226,7 @@ fn signature(
         payload: payload.next().and_then(|buffer| Chain::new(&buffer.steps)),
         payload_in: payload_in(draft, &checks),
         headers: headers.map(inspection).collect(),
-        // Headers are scanned as they are: what a transform makes of one is not there yet.
-        fast_pattern: fast_pattern(
-            draft.buffers.iter().filter(|b| b.buffer.app().is_none() && b.transforms.is_empty()),
-        ),
+        fast_pattern: fast_pattern(draft.buffers.iter().filter(|b| b.buffer.app().is_none())),
         checks: checks.into(),
         silent: draft.meta.noalert,
         bypass: draft.meta.bypass,
