@@ -17,6 +17,8 @@ pub struct AppFlow {
     /// Directions that have said something which was not taken.
     held: [bool; 2],
     stage: Stage,
+    /// Both sides have said all.
+    ended: bool,
     /// Directions whose transactions have news for the rules: to the server, to the client.
     news: [bool; 2],
     /// Its payload is encrypted from here on.
@@ -42,6 +44,7 @@ impl AppFlow {
             sides: [Side::Pending; 2],
             held: [false; 2],
             stage: Stage::Detecting,
+            ended: false,
             news: [false; 2],
             encrypted: false,
             memory: 0,
@@ -153,10 +156,13 @@ impl AppFlow {
         }
     }
 
-    /// Nothing more comes from a direction.
-    pub fn end(&mut self, cx: &mut Context<'_>, direction: FlowDirection) {
-        if let Stage::Parsing(state) = &mut self.stage {
-            state.end(cx, direction);
+    /// Nothing more comes from either direction.
+    pub fn end(&mut self, cx: &mut Context<'_>) {
+        if let Stage::Parsing(state) = &mut self.stage
+            && !std::mem::replace(&mut self.ended, true)
+        {
+            state.end(cx, FlowDirection::ToServer);
+            state.end(cx, FlowDirection::ToClient);
             self.settle(cx, Ok(()));
         }
     }
