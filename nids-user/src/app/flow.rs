@@ -6,6 +6,10 @@ use super::{AppProtocol, Context, GiveUp, Parser, State, TransactionList};
 use crate::flow::FlowDirection;
 use crate::output::EveType;
 
+/// Takes the records of transactions: number of the transaction, type, the side that sent what it tells of,
+/// objects.
+pub type Emit<'a> = dyn FnMut(u64, EveType, FlowDirection, &[u8]) + 'a;
+
 /// The application layer of one flow.
 #[derive(Debug)]
 pub struct AppFlow {
@@ -179,7 +183,7 @@ impl AppFlow {
 
     /// Marks the transactions that are over as logged, and tells of the records of each: number, type, the side that
     /// sent what it tells of, objects. `all`: those too that are not over.
-    pub fn records(&mut self, all: bool, emit: &mut dyn FnMut(u64, EveType, FlowDirection, &[u8])) {
+    pub fn records(&mut self, all: bool, emit: &mut Emit<'_>) {
         let Some(list) = self.transactions() else { return };
         for index in 0..list.len() {
             let Some((head, transaction)) = list.get(index) else { break };
