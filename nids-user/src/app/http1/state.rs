@@ -222,8 +222,7 @@ impl Http1 {
                     if begin.next().is_some_and(|byte| !byte.is_ascii_hexdigit()) {
                         // No length, so there is no line to be waited for.
                         let line = std::mem::take(&mut half.line);
-                        self.chunk_line(cx, direction, &[line.as_slice(), rest].concat());
-                        rest = &[];
+                        self.no_chunk(cx, direction, &line);
                         continue;
                     }
                     let Some(line) = half.take_line(&mut rest) else { break };
@@ -559,23 +558,29 @@ impl Http1 {
                 }
                 if length == 0 { Step::Trailers } else { Step::Chunk(length) }
             }
-            ChunkLine::Invalid => {
-                let event = match direction {
-                    ToServer => Event::RequestChunkLength,
-                    ToClient => Event::ResponseChunkLength,
-                };
-                self.raise(direction, event);
-                match direction {
-                    ToServer => return self.complete(cx, direction),
-                    // What is no chunk is body as it is.
-                    ToClient => {
-                        self.body(cx, direction, line);
-                        Step::Body(None)
-                    }
-                }
-            }
+            ChunkLine::Invalid => return self.no_chunk(cx, direction, line),
         };
         self.half(direction).step = step;
+    }
+
+    /// What should be the line before a chunk is none, as far as it is there.
+    fn no_chunk(&mut self, cx: &mut Context<'_>, direction: FlowDirection, line: &[u8]) {
+        let event = match direction {
+            ToServer => Event::RequestChunkLength,
+            ToClient => Event::ResponseChunkLength,
+        };
+        self.raise(direction, event);
+        match direction {
+            ToServer => {
+                self.complete(cx, direction);
+                self.client.step = Step::Lost;
+            }
+            // What is no chunk is body as it is.
+            ToClient => {
+                self.body(cx, direction, line);
+                self.server.step = Step::Body(None);
+            }
+        }
     }
 
     fn count_line(&mut self, direction: FlowDirection, line: &[u8]) {
