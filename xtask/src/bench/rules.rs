@@ -23,6 +23,9 @@ const GROWTH: [usize; 3] = [1_000, 10_000, 40_000];
 /// Servers of the generated traffic.
 const HOME_NET: &str = "[10.77.0.0/16]";
 
+/// Makes the command of an engine that reads a capture with these rules.
+type Engine = fn(&Bench, &Path, &str) -> Command;
+
 /// Files of one run.
 struct Bench {
     nids: PathBuf,
@@ -111,7 +114,7 @@ impl Bench {
         packets: Option<f64>,
         rows: &mut Vec<Vec<String>>,
     ) -> Result<()> {
-        let engines: &[(&str, fn(&Self, &Path, &str) -> Command)] =
+        let engines: &[(&str, Engine)] =
             &[("nids", Self::nids), ("Suricata", Self::suricata)];
         let engines = engines.get(..1 + usize::from(self.suricata)).unwrap_or_default();
         let mut loading: Vec<Vec<Cost>> = vec![Vec::new(); engines.len()];
