@@ -94,8 +94,8 @@ pub const DOCS: &[Doc] = &[
     ),
     at_start(
         "control.socket",
-        Is("/run/nids/control.sock"),
-        "Socket on which `nids status`, `reload` and the like reach the sensor, or no.",
+        Is("yes"),
+        "Where `nids status` and others ask the sensor: a path; yes: /run/nids/control.sock; or no.",
     ),
     at_start(
         "metrics.listen",
