@@ -43,6 +43,16 @@ fn json(sensor: &Sensor, args: &[&str]) -> Value {
     serde_json::from_str(&told(sensor, args)).unwrap()
 }
 
+/// What the scheduler adds to the priority of a thread (proc_pid_stat(5), field 19).
+fn niceness(pid: u32, thread: &str) -> Option<i32> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let stats = tasks.map(|task| fs::read_to_string(task.unwrap().path().join("stat")).unwrap());
+    let mut found = stats.filter(|stat| stat.contains(&format!("({thread})")));
+    let stat = found.next()?;
+    let (_, fields) = stat.rsplit_once(") ")?;
+    fields.split(' ').nth(16)?.parse().ok()
+}
+
 #[test]
 fn it_tells_how_it_is_and_which_rules_it_refused() {
     if !ready(&[]) {
@@ -94,6 +104,10 @@ fn it_tells_how_it_is_and_which_rules_it_refused() {
     assert!(agent["inspected"].as_u64().unwrap() > 0, "{stats}");
     assert_eq!((&stats["detect"]["alert"], &stats["flow"]["total"]), (&1.into(), &1.into()));
     assert_eq!(stats["interfaces"][0]["interface"], SERVER_IFACE);
+
+    // Rules are compiled where workers are not in need of the processor.
+    assert_eq!(niceness(sensor.process.pid(), "nids-rules"), Some(10));
+    assert_eq!(niceness(sensor.process.pid(), "nids-worker-0"), Some(0));
 
     // Whoever it runs as owns the socket; nobody else may use it but his group and root.
     let socket = sensor.file("control.sock");

@@ -101,7 +101,7 @@ pub const DOCS: &[Doc] = &[
     at_start(
         "control.socket",
         Is("yes"),
-        "Socket on which `nids status`, `reload` and the like reach the sensor: a path, yes for /run/nids/control.sock, or no.",
+        "Where `nids status` and others ask the sensor: a path; yes: /run/nids/control.sock; or no.",
     ),
     at_start(
         "metrics.listen",

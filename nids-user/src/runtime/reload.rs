@@ -1,8 +1,8 @@
 //! Loading rules anew: built aside on a thread of its own, and who waits for it.
 //!
-//! The thread begins before rights are given up and is the only one that reads rule files. It is nice: where
-//! processors are short, workers go first. Rules that are not in force any more end there too, since letting
-//! go of many takes long. What a reload puts in force is left to `sensor`.
+//! The thread is the only one that reads rule files while the sensor runs. It is nice: where processors are
+//! short, workers go first. Rules that are not in force any more end there too, since letting go of many
+//! takes long. What a reload puts in force is left to `sensor`.
 
 use std::future;
 use std::io;
@@ -56,14 +56,10 @@ impl<R: Send + Sync + 'static> Reload<R> {
     ) -> io::Result<Self> {
         let (jobs, inbox) = mpsc::channel();
         let (sender, built) = unbounded_channel();
-        let (ready, is_ready) = mpsc::channel::<()>();
         thread::Builder::new().name("nids-rules".into()).spawn(move || {
             be_nice();
-            drop(ready);
             work(&inbox, &sender, build);
         })?;
-        // Later the process may give up the right to change how threads run.
-        let _ = is_ready.recv();
         Ok(Self { jobs, built, current: None, next: None })
     }
 

@@ -159,7 +159,9 @@ fn of_interface(interface: &Interface, nic: &NicSettings, mode: Mode, plan: &Pla
         );
         findings.push(Finding::info(name, text));
     }
+    // Queues of a device without rings, such as a veth pair, bring nothing to a processor by themselves.
     if let Some((queues, most)) = nic.queues
+        && nic.ring.is_some()
         && queues == 1
         && most > 1
         && plan.rings_per_worker > 1
@@ -251,7 +253,12 @@ mod tests {
 
     #[test]
     fn what_is_better_changed_is_told_with_the_command() {
-        let nic = NicSettings { lro: Some(true), queues: Some((1, 8)), ..NicSettings::default() };
+        let nic = NicSettings {
+            lro: Some(true),
+            queues: Some((1, 8)),
+            ring: Some((512, 512)),
+            ..NicSettings::default()
+        };
         let down = Interface { up: false, ..interface() };
         let found = warnings(&of_interface(&down, &nic, Mode::Driver, &PLAN));
         for command in
@@ -260,6 +267,9 @@ mod tests {
             assert!(found.iter().any(|line| line.ends_with(command)), "{command}: {found:?}");
         }
         assert_eq!(found.len(), 3);
+        // A veth pair has queues and no rings.
+        let pair = NicSettings { queues: Some((1, 8)), ..NicSettings::default() };
+        assert!(warnings(&of_interface(&interface(), &pair, Mode::Driver, &PLAN)).is_empty());
         // In the network stack frames are merged before the sensor sees them, and it takes them so.
         let lro = NicSettings { lro: Some(true), ..NicSettings::default() };
         assert!(warnings(&of_interface(&interface(), &lro, Mode::Generic, &PLAN)).is_empty());

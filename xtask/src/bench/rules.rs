@@ -114,8 +114,7 @@ impl Bench {
         packets: Option<f64>,
         rows: &mut Vec<Vec<String>>,
     ) -> Result<()> {
-        let engines: &[(&str, Engine)] =
-            &[("nids", Self::nids), ("Suricata", Self::suricata)];
+        let engines: &[(&str, Engine)] = &[("nids", Self::nids), ("Suricata", Self::suricata)];
         let engines = engines.get(..1 + usize::from(self.suricata)).unwrap_or_default();
         let mut loading: Vec<Vec<Cost>> = vec![Vec::new(); engines.len()];
         let mut reading: Vec<Vec<Cost>> = vec![Vec::new(); engines.len()];

@@ -166,7 +166,8 @@ fn the_log_is_json_with_the_keys_of_version_3() {
 }
 
 /// What it is, the way it goes, the message, its names, the events.
-type Case = (&'static str, FlowDirection, Vec<u8>, &'static [&'static str], &'static [&'static str]);
+type Case =
+    (&'static str, FlowDirection, Vec<u8>, &'static [&'static str], &'static [&'static str]);
 
 #[test]
 fn what_is_wrong_is_an_event_and_what_came_before_it_stays() {
