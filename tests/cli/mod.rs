@@ -4,6 +4,7 @@ mod alerts;
 mod check;
 mod config;
 mod errors;
+mod explain;
 mod monitor;
 mod read;
 mod running;

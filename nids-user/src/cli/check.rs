@@ -5,12 +5,14 @@ use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 
 use super::exit::{Code, Failure};
+use super::explain::explain;
 use super::rules::RuleArgs;
 use super::stdout::Lines;
 use super::{interrupt, say};
 use crate::config::Settings;
 use crate::detect::{self, Environment};
 use crate::rule::diagnostic::{ReasonKind, Refusal, printable};
+use crate::rule::id::RuleId;
 use crate::rule::lint::{self, Finding, Lint};
 use crate::rule::load::Loaded;
 use crate::rule::report::Summary;
@@ -39,6 +41,11 @@ pub struct Args {
     /// spellings. Such findings count for the exit code only with --strict.
     #[arg(long)]
     lint: bool,
+    /// Explain this rule (SID or GID:SID; again for more): what the kernel forwards for it, its groups, its
+    /// fast pattern and why, the steps of its inspection in order; or why it is not in force. With --json
+    /// one object a rule.
+    #[arg(long, value_name = "ID", conflicts_with_all = ["lint", "quiet"])]
+    explain: Vec<RuleId>,
     /// Print the summary only.
     #[arg(long, short)]
     quiet: bool,
@@ -62,8 +69,13 @@ pub fn run(args: Args) -> Result<(), Failure> {
     args.rule_args.apply(&mut settings);
     let source = RuleSource::new(&args.paths, &settings, args.strict);
     let mut loaded = source.load()?;
-    let environment = source.environment(&mut loaded)?;
+    let mut environment = source.environment(&mut loaded)?;
+    environment.places = !args.explain.is_empty();
     let compiled = detect::compile(&loaded.rules, &environment);
+    if environment.places {
+        let refused = code(args.strict);
+        return explain(&args.explain, args.json, refused, &source, &loaded, &compiled);
+    }
 
     let findings = match args.lint {
         true => lint(&loaded, &environment),

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::exit::{Code, Failure};
+use super::observe::{ProfileArgs, Traces, observation};
 use super::rules::RuleArgs;
 use super::{interrupt, say};
 use crate::capture::pcap::{PcapError, PcapSource};
@@ -14,6 +15,7 @@ use crate::config::{ChecksumChecks, Settings};
 use crate::output::{
     self, EveType, LossReason, OutputConfig, OutputCounters, Policy, SinkKind, Statistics,
 };
+use crate::rule::id::RuleId;
 use crate::runtime::engine::{Engine, EngineConfig, SkipReason};
 use crate::runtime::rules::RuleSource;
 use crate::runtime::sensor::Inspection;
@@ -66,6 +68,13 @@ pub struct Args {
     /// changes nothing in its connection; rules still see it. The setting: pcap-file.checksum-checks.
     #[arg(short = 'k', value_name = "WHICH", value_parser = ["all", "none", "auto"])]
     checksums: Option<String>,
+    /// Tell on standard output what becomes of this rule (SID or GID:SID; again for more) on each packet and
+    /// piece of stream that reaches it: the step at which it fails, or that it matches; at the end how often.
+    /// Alerts are shown there too only with --console.
+    #[arg(long, value_name = "ID")]
+    trace: Vec<RuleId>,
+    #[command(flatten)]
+    profile: ProfileArgs,
     #[command(flatten)]
     rule_args: RuleArgs,
 }
@@ -74,12 +83,14 @@ pub struct Args {
 pub fn run(args: Args) -> Result<(), Failure> {
     messages::start(LogLevel::Info);
     let settings = settings(&args)?;
-    let rules = RuleSource::new(&args.rules, &settings, args.strict);
+    let rules =
+        RuleSource::new(&args.rules, &settings, args.strict).with_places(!args.trace.is_empty());
     // The file before the rules: a mistyped name shows at once.
     let mut source = PcapSource::open(&args.file).map_err(|error| unreadable(&args.file, error))?;
     let generation = rules.build()?;
     let outputs = OutputConfig {
-        console: args.console || (args.eve.is_none() && args.fast.is_none()),
+        console: args.console
+            || (args.eve.is_none() && args.fast.is_none() && args.trace.is_empty()),
         fast: args.fast.clone(),
         eve: args.eve.clone(),
         eve_types: args.eve_types.iter().copied().collect(),
@@ -87,15 +98,30 @@ pub fn run(args: Args) -> Result<(), Failure> {
         ..OutputConfig::default()
     };
     let (alerts, writer) = output::start(outputs, Policy::Block)?;
-    let mut engine = Engine::new(EngineConfig::offline(&settings), alerts.clone());
+    for id in &args.trace {
+        if !generation.rules.has(*id) {
+            return Err(Failure::new(
+                Code::No,
+                format!("there is no rule {id} in force; `nids check --explain {id}` says why."),
+            ));
+        }
+    }
+    let observation = observation(&args.trace, &args.profile);
+    let config = EngineConfig::offline(&settings);
+    let config = EngineConfig { observation: observation.clone(), ..config };
+    let mut traces = observation.as_deref().filter(|_| !args.trace.is_empty()).map(Traces::new);
+    let mut engine = Engine::new(config, alerts.clone());
     engine.install(0, generation.rules);
     interrupt::install();
 
     let start = Instant::now();
-    let end = inspect(&mut source, &mut engine);
+    let end = inspect(&mut source, &mut engine, &mut traces);
     engine.skip(SkipReason::LinkType, source.skipped_link_type());
     let seconds = start.elapsed().as_secs_f64();
     engine.shut_down();
+    if let Some(traces) = &mut traces {
+        let _ = traces.print()?;
+    }
     rules.save();
     let counters = engine.counters();
     let flows = engine.flow_counters();
@@ -107,6 +133,9 @@ pub fn run(args: Args) -> Result<(), Failure> {
     // The last senders: the writer ends when it has written what is queued.
     drop((engine, alerts));
     let written = writer.finish();
+    if let Some(traces) = &mut traces {
+        traces.totals()?;
+    }
 
     say(format_args!(
         "{}: {} packets, {} bytes in {seconds:.3} s, {}",
@@ -126,10 +155,13 @@ pub fn run(args: Args) -> Result<(), Failure> {
         say(format_args!("given up of what was inspected: {given_up}"));
     }
     say(format_args!("alerts: {}", counters.alerts));
+    if let Some(observation) = &observation {
+        args.profile.show(observation)?;
+    }
     if let Some(offset) = source.cut_at() {
         log::warn!("{} ends within a record, which begins at byte {offset}", args.file.display());
     }
-    match end {
+    match end? {
         Ok(()) => {}
         Err(error) if args.lenient && error.is_damage() => {
             log::warn!("{}: {error}", args.file.display());
@@ -143,17 +175,31 @@ pub fn run(args: Args) -> Result<(), Failure> {
 }
 
 /// Takes every frame through the engine.
-fn inspect(source: &mut PcapSource, engine: &mut Engine) -> Result<(), PcapError> {
+fn inspect(
+    source: &mut PcapSource,
+    engine: &mut Engine,
+    traces: &mut Option<Traces<'_>>,
+) -> Result<Result<(), PcapError>, Failure> {
     // The flag is looked at now and then: it costs a cache line.
     const LOOK: u64 = 1024;
-    while let Some(frame) = source.next()? {
+    loop {
+        let frame = match source.next() {
+            Ok(Some(frame)) => frame,
+            Ok(None) => break,
+            Err(error) => return Ok(Err(error)),
+        };
         engine.process(&frame, 0);
+        if let Some(traces) = traces
+            && traces.print()?.is_break()
+        {
+            break;
+        }
         if frame.number % LOOK == 0 && interrupt::asked() {
             say(format_args!("interrupted behind packet {}", frame.number));
             break;
         }
     }
-    Ok(())
+    Ok(Ok(()))
 }
 
 fn settings(args: &Args) -> Result<Settings, Failure> {

@@ -12,6 +12,7 @@ use nix::unistd::{Gid, Uid};
 
 use super::arguments::{self, Configuration};
 use super::exit::{Code, Failure};
+use super::observe::{ProfileArgs, observation};
 use super::rules::RuleArgs;
 use crate::capture::interface;
 use crate::capture::xdp::{self, Capture, DirectionChoice, ModeChoice};
@@ -128,6 +129,8 @@ pub struct Args {
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     log_level: LogLevel,
     #[command(flatten)]
+    profile: ProfileArgs,
+    #[command(flatten)]
     rule_args: RuleArgs,
 }
 
@@ -202,10 +205,12 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let (workers, secret) = (rings.len() as u32, xdp::secret()?);
     let shared = Shared::new(secret);
     let mut shunters = capture.take_shunters().into_iter();
+    let observation = observation(&[], &args.profile);
     let mut sensor = Sensor::start(capture, rings, writer, &first, |number| {
         let shared = Arc::clone(&shared);
         let (number, names) = (number as u8, names.clone());
         let config = EngineConfig::live(&settings, number, workers, secret, names, shared);
+        let config = EngineConfig { observation: observation.clone(), ..config };
         let engine = Engine::new(config, alerts.clone());
         match shunters.next() {
             Some(shunter) => engine.shunt_with(shunter),
@@ -219,7 +224,8 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let balance = control.serve(sensor, services, reload)?;
     source.save();
     eprintln!("{balance}");
-    Ok(())
+    // The workers are gone: they have handed over what they measured.
+    observation.map_or(Ok(()), |observation| args.profile.show(&observation))
 }
 
 /// What a reload begins with.

@@ -17,6 +17,11 @@ pub struct AppGroup {
 }
 
 impl AppGroup {
+    /// Numbers of the signatures in it.
+    pub fn members(&self) -> impl Iterator<Item = u32> {
+        let sought = self.prefilters.iter().flat_map(|(_, prefilter)| prefilter.signatures());
+        sought.chain(&self.always).copied()
+    }
     /// Whether there is no rule in it.
     pub fn is_empty(&self) -> bool {
         self.prefilters.is_empty() && self.always.is_empty()

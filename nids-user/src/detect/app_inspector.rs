@@ -10,8 +10,11 @@ use super::app_group::AppGroup;
 use super::chain::{Input, Scratch};
 use super::memory::{Kept, Shared};
 use super::mpm::Hits;
+use super::signature::Signature;
 use super::subject::Subject;
-use super::transaction::{Answer, At, Views};
+use super::transaction::{Answer, At, TransactionRule, View, Views};
+use super::trial::{Record, Stop, note};
+use super::watch::Watch;
 use crate::app::{AppFlow, AppProtocol, Head, Inspected, Partial, Transaction};
 use crate::flow::FlowDirection;
 
@@ -54,6 +57,97 @@ pub struct With<'a, 'k> {
     pub kept: &'a mut Kept<'k>,
     /// For chains.
     pub scratch: &'a mut Scratch,
+    /// Where somebody wants to know what rules do.
+    pub watch: Option<&'a mut Watch>,
+}
+
+/// What came of a rule that was tried on a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tried {
+    /// The packet is none of the rule's.
+    Unfit,
+    /// What earlier matches must have left is not there.
+    Held,
+    /// The transaction has answered: and these of the inspections were found.
+    Answered(Answer, u64),
+}
+
+/// A rule, and what is tried with it.
+struct Attempt<'a> {
+    signature: &'a Signature,
+    rule: &'a TransactionRule,
+    /// What was found of it before.
+    before: Option<&'a Partial>,
+    /// The contents of its payload were found at this packet.
+    in_payload: bool,
+    at: &'a At<'a>,
+    subject: &'a Subject<'a>,
+    shared: &'a Shared,
+    views: &'a [View],
+}
+
+impl Attempt<'_> {
+    /// Tries it.
+    #[inline(always)]
+    fn run<R: Record>(
+        &self,
+        slots: &mut Views,
+        kept: &Kept<'_>,
+        scratch: &mut Scratch,
+        record: &mut R,
+    ) -> Tried {
+        // A header that fits once is not asked again.
+        if self.before.is_none() && !self.signature.fits(self.subject, record) {
+            return Tried::Unfit;
+        }
+        let mut tests = self.signature.tests.iter().enumerate();
+        let holds = tests.all(|(number, test)| {
+            note(test.holds(self.shared, self.subject, kept), Stop::Test(number), record)
+        });
+        if !holds {
+            return Tried::Held;
+        }
+        let mut found = self.before.map_or(0, |partial| partial.found);
+        let mut answer = Answer::Yes;
+        for (bit, inspection) in self.rule.inspections.iter().enumerate() {
+            if found >> bit & 1 == 1 {
+                continue;
+            }
+            let mut here = R::default();
+            let Self { at, in_payload, views, .. } = self;
+            match inspection.ask(bit, at, *in_payload, slots, views, scratch, &mut here) {
+                Answer::Yes => found |= 1 << bit,
+                Answer::NotYet => {
+                    if answer == Answer::Yes {
+                        record.take(here);
+                    }
+                    answer = Answer::NotYet;
+                }
+                other => {
+                    record.take(here);
+                    answer = other;
+                    break;
+                }
+            }
+        }
+        Tried::Answered(answer, found)
+    }
+
+    /// The same for somebody who watches.
+    #[cold]
+    #[inline(never)]
+    fn watched(
+        &self,
+        slots: &mut Views,
+        kept: &Kept<'_>,
+        scratch: &mut Scratch,
+        record: Option<&mut Option<Stop>>,
+    ) -> Tried {
+        match record {
+            None => self.run(slots, kept, scratch, &mut ()),
+            Some(stop) => self.run(slots, kept, scratch, stop),
+        }
+    }
 }
 
 impl AppInspector {
@@ -127,6 +221,10 @@ impl AppInspector {
         self.candidates.sort_unstable();
         self.candidates.dedup();
         tally.candidates += self.candidates.len() as u64;
+        if let Some(watch) = &mut with.watch {
+            let matched = &inspected.matched;
+            watch.scanned_transaction(subject, head.id, group, &self.candidates, matched);
+        }
         self.partial.clear();
         for &index in &self.candidates {
             if inspected.matched.binary_search(&index).is_ok() {
@@ -136,31 +234,32 @@ impl AppInspector {
             let Some(rule) = &signature.transaction else { continue };
             let before = inspected.partial.binary_search_by_key(&index, |known| known.signature);
             let before = before.ok().and_then(|at| inspected.partial.get(at));
-            let mut found = before.map_or(0, |partial| partial.found);
-            // A header that fits once is not asked again.
-            if before.is_none() && !signature.fits(subject) {
-                continue;
-            }
-            if !signature.tests.iter().all(|test| test.holds(with.shared, subject, with.kept)) {
-                self.partial.extend(before);
-                continue;
-            }
-            let in_payload = with.streamed.contains(&index);
-            let mut answer = Answer::Yes;
-            for (bit, inspection) in rule.inspections.iter().enumerate() {
-                if found >> bit & 1 == 1 {
+            let With { streamed, shared, kept, scratch, watch, .. } = with;
+            let attempt = Attempt {
+                signature,
+                rule,
+                before,
+                in_payload: streamed.contains(&index),
+                at: &at,
+                subject,
+                shared,
+                views: &ruleset.app.views,
+            };
+            let slots = &mut self.views;
+            let tried = match watch {
+                None => attempt.run(slots, kept, scratch, &mut ()),
+                Some(watch) => watch.transaction(index, subject, head.id, |record| {
+                    attempt.watched(slots, kept, scratch, record)
+                }),
+            };
+            let (answer, found) = match tried {
+                Tried::Unfit => continue,
+                Tried::Held => {
+                    self.partial.extend(before);
                     continue;
                 }
-                let (views, known) = (&mut self.views, &ruleset.app.views);
-                match inspection.ask(&at, in_payload, views, known, with.scratch) {
-                    Answer::Yes => found |= 1 << bit,
-                    Answer::NotYet => answer = Answer::NotYet,
-                    other => {
-                        answer = other;
-                        break;
-                    }
-                }
-            }
+                Tried::Answered(answer, found) => (answer, found),
+            };
             match answer {
                 Answer::Yes => {
                     for change in &signature.changes {

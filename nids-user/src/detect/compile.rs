@@ -24,7 +24,8 @@ use super::keyword::{self, BufferDraft, Draft};
 use super::lookup::{Lookup, Stores};
 use super::memory::{Change, Test};
 use super::order::ActionOrder;
-use super::prefilter::fast_pattern;
+use super::places::{BufferPlaces, Inspected, InspectionPlace, Places};
+use super::prefilter::{Chosen, fast_pattern};
 use super::protocol::{self, Numbers, Protocol};
 use super::signature::{HeaderInspection, Payload, Signature};
 use super::threshold::FileLimits;
@@ -45,6 +46,8 @@ pub struct Environment {
     pub limits: Arc<FileLimits>,
     /// `action-order`.
     pub action_order: ActionOrder,
+    /// Signatures keep where their parts were written, for `explain` and `trace`.
+    pub places: bool,
 }
 
 /// What came of the rules.
@@ -196,8 +199,16 @@ fn signature(
     environment: &Environment,
     views: &mut Views,
 ) -> Signature {
-    let mut checks = draft.checks.clone();
-    checks.sort_by_key(Check::rank);
+    let mut checks: Vec<(usize, Check)> = draft.checks.iter().copied().enumerate().collect();
+    checks.sort_by_key(|(_, check)| check.rank());
+    let (order, checks): (Vec<usize>, Vec<Check>) = checks.into_iter().unzip();
+    // Headers are scanned as they are: what a transform makes of one is not there yet.
+    let chosen = fast_pattern(draft.buffers.iter().filter(|b| b.buffer.app().is_none()));
+    let (transaction, inspected) = transaction(draft, views).unzip();
+    let places = environment.places.then(|| {
+        let of_app = inspected.unwrap_or_default();
+        Box::new(Places::new(draft, &order, chosen.as_ref(), &of_app, ends.is_swapped))
+    });
     let flow = draft.flow.unwrap_or_default();
     let of =
         |which: fn(Buffer) -> bool| draft.buffers.iter().filter(move |buffer| which(buffer.buffer));
@@ -216,7 +227,7 @@ fn signature(
         protocol: draft.protocol,
         once: is_of_addresses(draft) && !ends.negated,
         app: draft.app,
-        transaction: transaction(draft, views),
+        transaction,
         info,
         source: ends.source,
         destination: ends.destination,
@@ -226,7 +237,7 @@ fn signature(
         payload: payload.next().and_then(|buffer| Chain::new(&buffer.steps)),
         payload_in: payload_in(draft, &checks),
         headers: headers.map(inspection).collect(),
-        fast_pattern: fast_pattern(draft.buffers.iter().filter(|b| b.buffer.app().is_none())),
+        fast_pattern: chosen.map(|chosen| chosen.pattern),
         checks: checks.into(),
         silent: draft.meta.noalert,
         bypass: draft.meta.bypass,
@@ -235,40 +246,50 @@ fn signature(
         changes: draft.changes.clone().into(),
         limits,
         tag: draft.tag,
+        places,
     }
 }
 
-/// What a rule asks of transactions.
-fn transaction(draft: &Draft<'_>, views: &mut Views) -> Option<TransactionRule> {
+/// What a rule asks of transactions, and where that was written.
+fn transaction(draft: &Draft<'_>, views: &mut Views) -> Option<(TransactionRule, Inspected)> {
     if !draft.asks_of_transactions() {
         return None;
     }
     let app = || draft.buffers.iter().filter_map(|draft| Some((draft.buffer.app()?, draft)));
-    let mut inspections: Vec<Inspection> =
-        draft.questions.iter().map(|question| Inspection::Question(*question)).collect();
+    let questions = draft.questions.iter().zip(&draft.written.questions);
+    let mut inspections: Vec<(Inspection, InspectionPlace)> = questions
+        .map(|(question, span)| (Inspection::Question(*question), InspectionPlace::Question(*span)))
+        .collect();
     if draft.buffers.iter().any(|b| b.buffer == Buffer::Payload && !b.steps.is_empty()) {
-        inspections.push(Inspection::Payload);
+        inspections.push((Inspection::Payload, InspectionPlace::Payload));
     }
-    inspections.extend(app().map(|(buffer, draft)| Inspection::Buffer {
-        view: views.number(View { buffer, transforms: draft.transforms.clone().into() }),
-        buffer,
-        chain: Chain::new(&draft.steps),
-        sets: draft.sets.clone().into(),
+    inspections.extend(app().map(|(buffer, draft)| {
+        let inspection = Inspection::Buffer {
+            view: views.number(View { buffer, transforms: draft.transforms.clone().into() }),
+            buffer,
+            chain: Chain::new(&draft.steps),
+            sets: draft.sets.clone().into(),
+        };
+        (inspection, InspectionPlace::Buffer(BufferPlaces::of(draft)))
     }));
     let directions = draft.transaction_directions();
     let [to_server, _] = directions;
     let way = if to_server { FlowDirection::ToServer } else { FlowDirection::ToClient };
     // What is there first is asked first.
-    inspections.sort_by_key(|inspection| {
+    inspections.sort_by_key(|(inspection, _)| {
         draft.app.unwrap_or_default().iter().map(|app| inspection.waits_for(app, way)).min()
     });
     // Of the whole rule, so that a fast pattern that the rule names in the payload is no other buffer's.
-    let pattern = fast_pattern(draft.buffers.iter().filter(|b| b.buffer.app().is_some()));
-    let pattern = pattern.and_then(|pattern| {
+    let chosen = fast_pattern(draft.buffers.iter().filter(|b| b.buffer.app().is_some()));
+    let fast_pattern = chosen.as_ref().map(|chosen| (chosen.span, chosen.why));
+    let pattern = chosen.and_then(|Chosen { pattern, .. }| {
         let view = View { buffer: pattern.buffer.app()?, transforms: pattern.transforms.clone() };
         Some((views.number(view), pattern))
     });
-    Some(TransactionRule { inspections: inspections.into(), directions, pattern })
+    let (inspections, places): (Vec<Inspection>, Vec<InspectionPlace>) =
+        inspections.into_iter().unzip();
+    let rule = TransactionRule { inspections: inspections.into(), directions, pattern };
+    Some((rule, Inspected { places, fast_pattern }))
 }
 
 /// The buffers that rules look at, each with what it goes through, numbered.
@@ -359,6 +380,8 @@ struct Ends {
     destination_port: Option<PortSet>,
     /// Some address is named by what it is not.
     negated: bool,
+    /// They are those of a `<>` rule, the other way.
+    is_swapped: bool,
 }
 
 impl Ends {
@@ -372,6 +395,7 @@ impl Ends {
             destination_port: ports(variables.ports(rule, &ends.destination_port)?),
             negated: variables.negates(&ends.source.node)
                 || variables.negates(&ends.destination.node),
+            is_swapped: false,
         })
     }
 
@@ -382,10 +406,11 @@ impl Ends {
             source_port: self.destination_port.clone(),
             destination_port: self.source_port.clone(),
             negated: self.negated,
+            is_swapped: !self.is_swapped,
         }
     }
 
     fn same_packets(&self, other: &Self) -> bool {
-        self == other
+        *self == Self { is_swapped: self.is_swapped, ..other.clone() }
     }
 }

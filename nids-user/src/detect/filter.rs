@@ -48,6 +48,15 @@ impl Ruleset {
     }
 }
 
+impl Signature {
+    /// What it alone asks of the kernel half, tunnels aside.
+    pub fn filter(&self) -> Box<FilterTable> {
+        let mut filter = Filter::default();
+        filter.add(self);
+        filter.finish()
+    }
+}
+
 #[derive(Default)]
 struct Filter {
     table: Option<Box<FilterTable>>,
@@ -164,10 +173,15 @@ impl Filter {
     fn finish(self) -> Box<FilterTable> {
         let mut table = self.table.unwrap_or_else(|| Box::new(FilterTable::EMPTY));
         if self.every_port != 0 {
-            for entry in &mut table.ports {
+            // By what an entry was: most ports are the same.
+            let mut raised: [u8; 256] = std::array::from_fn(|entry| entry as u8);
+            for entry in &mut raised {
                 for shift in [TCP_SRC, TCP_DST, UDP_SRC, UDP_DST] {
                     raise(entry, shift, self.every_port >> shift & 3);
                 }
+            }
+            for entry in &mut table.ports {
+                *entry = raised.get(usize::from(*entry)).copied().unwrap_or(*entry);
             }
         }
         table

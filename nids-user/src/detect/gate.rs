@@ -8,6 +8,7 @@ use super::payload;
 use super::protocol::{ICMP, ICMPV6, Numbers, SCTP, TCP, UDP, number};
 use super::signature::{Payload, Signature, is_first};
 use super::subject::Subject;
+use super::trial::Stop;
 
 /// A test that a packet must pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +63,18 @@ impl Gate {
             return Some(Self::Payload(signature.payload_in));
         }
         (signature.flow != FlowTest::default()).then_some(Self::Flow(signature.flow))
+    }
+
+    /// Where a rule that a packet without it was not tried on would have come to its end.
+    pub fn stop(&self, subject: &Subject<'_>) -> Stop {
+        match self {
+            Self::Check(_) => Stop::Check(0),
+            Self::First => Stop::NotFirst,
+            Self::Protocol(_) => Stop::Protocol,
+            Self::Payload(_) if payload(subject.packet).is_empty() => Stop::NoPayload,
+            Self::Payload(_) => Stop::NotInStream,
+            Self::Flow(_) => Stop::Flow,
+        }
     }
 
     /// Whether the packet passes.

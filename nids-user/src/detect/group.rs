@@ -6,7 +6,7 @@
 //! and groups with the same signatures are built once for all directions and protocols, so memory goes
 //! by the number of rules, not of ports.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::decode::{Packet, Transport};
@@ -67,6 +67,16 @@ enum Class {
 }
 
 impl Class {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+            Self::Icmp => "icmp",
+            Self::Sctp => "sctp",
+            Self::Other => "other",
+        }
+    }
+
     const ALL: [Self; 5] = [Self::Tcp, Self::Udp, Self::Icmp, Self::Sctp, Self::Other];
 
     fn takes(self, signature: &Signature) -> bool {
@@ -89,6 +99,30 @@ pub struct Groups {
     /// By class, then direction.
     tables: [[Table; 2]; 5],
     groups: Box<[Group]>,
+}
+
+/// Packets that are inspected by a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Home {
+    /// The group.
+    pub group: GroupId,
+    /// Protocol: `tcp`, `udp`, `icmp`, `sctp`, `other`.
+    pub protocol: &'static str,
+    /// Direction.
+    pub direction: FlowDirection,
+    /// Which port of the packet counts; `None`: neither.
+    pub side: Option<Side>,
+    /// The ports, as closed ranges.
+    pub ports: Vec<(u16, u16)>,
+}
+
+/// An end of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The destination.
+    Destination,
+    /// The source.
+    Source,
 }
 
 /// Index into the groups.
@@ -166,6 +200,33 @@ impl Groups {
         ids.into_iter().flatten().filter_map(|id| self.groups.get(id as usize))
     }
 
+    /// Which packets each group is for.
+    pub fn homes(&self) -> Vec<Home> {
+        let mut homes = Vec::new();
+        for (class, directions) in Class::ALL.into_iter().zip(&self.tables) {
+            let both = [FlowDirection::ToServer, FlowDirection::ToClient];
+            for (direction, table) in both.into_iter().zip(directions) {
+                let home = |group, side, ports| {
+                    let protocol = class.name();
+                    Home { group, protocol, direction, side, ports }
+                };
+                let sides =
+                    [(Side::Destination, &table.by_destination), (Side::Source, &table.by_source)];
+                for (side, map) in sides {
+                    let groups = map.ranges().into_iter();
+                    homes.extend(groups.map(|(group, ports)| home(group, Some(side), ports)));
+                }
+                homes.extend(table.for_all.map(|group| home(group, None, Vec::new())));
+            }
+        }
+        homes
+    }
+
+    /// The group of this number.
+    pub fn get(&self, id: GroupId) -> Option<&Group> {
+        self.groups.get(id as usize)
+    }
+
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = &Group> {
         self.groups.iter()
@@ -213,6 +274,9 @@ impl Builder<'_> {
 
     fn port_map(&mut self, lists: HashMap<u16, Vec<u32>>) -> PortMap {
         let mut map = PortMap::default();
+        // Groups are numbered in the order of the ports: the same rules always make the same groups.
+        let mut lists: Vec<(u16, Vec<u32>)> = lists.into_iter().collect();
+        lists.sort_unstable_by_key(|(port, _)| *port);
         for (port, members) in lists {
             map.set(port, self.group(members));
         }
@@ -291,6 +355,13 @@ impl Group {
         }
     }
 
+    /// Numbers of the signatures that are tried with the group; one that is sought in two places comes twice.
+    pub fn members(&self) -> impl Iterator<Item = u32> {
+        let sought = self.prefilters.iter().flat_map(|(_, prefilter)| prefilter.signatures());
+        let gated = self.gated.iter().flat_map(|(_, members)| members);
+        sought.chain(gated).chain(&self.always).chain(&self.of_events).copied()
+    }
+
     /// Whether some signature looks at streams.
     pub fn is_of_streams(&self) -> bool {
         !self.always_in_stream.is_empty()
@@ -307,7 +378,7 @@ fn file<K: PartialEq>(filed: &mut Vec<(K, Vec<u32>)>, key: K, index: u32) {
 }
 
 /// Where the fast pattern of a signature is sought.
-fn places(signature: &Signature) -> impl Iterator<Item = Scanned> {
+pub fn places(signature: &Signature) -> impl Iterator<Item = Scanned> {
     let (packet, stream) = match (&signature.fast_pattern, signature.payload_in) {
         (None, _) => (None, None),
         (Some(FastPattern { buffer: Buffer::Payload, .. }), payload_in) => (
@@ -344,6 +415,20 @@ impl PortMap {
         let page = self.page_of.get(usize::from(port >> 8))?;
         let page = self.pages.get(usize::from(page.checked_sub(1)?))?;
         page.get(usize::from(port & 0xff)).copied().filter(|id| *id != NO_GROUP)
+    }
+
+    /// The groups, each with its ports as closed ranges.
+    fn ranges(&self) -> BTreeMap<GroupId, Vec<(u16, u16)>> {
+        let mut groups: BTreeMap<GroupId, Vec<(u16, u16)>> = BTreeMap::new();
+        for port in 0..=u16::MAX {
+            let Some(group) = self.get(port) else { continue };
+            let ranges = groups.entry(group).or_default();
+            match ranges.last_mut().filter(|(_, last)| last.checked_add(1) == Some(port)) {
+                Some((_, last)) => *last = port,
+                None => ranges.push((port, port)),
+            }
+        }
+        groups
     }
 
     fn set(&mut self, port: u16, id: GroupId) {

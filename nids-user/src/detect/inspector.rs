@@ -23,6 +23,9 @@ use super::mpm::Hits;
 use super::subject::Subject;
 use super::tag::{self, FlowTags};
 use super::threshold::{self, Outcome as Judgement, RuleKey};
+use super::trace::{Fate, PiecePlace};
+use super::trial::Trial;
+use super::watch::Watch;
 use super::{Ruleset, payload, transform};
 
 /// Alerts that one packet may have by default: Suricata's `packet-alert-max`.
@@ -109,6 +112,8 @@ pub struct Inspector {
     most_alerts: usize,
     shared: Arc<Shared>,
     counters: InspectorCounters,
+    /// Where somebody wants to know what rules do.
+    watch: Option<Box<Watch>>,
 }
 
 /// What came of a packet beside its alerts.
@@ -163,6 +168,7 @@ impl Inspector {
             most_alerts: MOST_ALERTS,
             shared,
             counters: InspectorCounters::default(),
+            watch: None,
         };
         // No packet has more payload than this.
         inspector.folded.reserve(usize::from(u16::MAX));
@@ -184,6 +190,11 @@ impl Inspector {
         Self { most_alerts, ..self }
     }
 
+    /// Watches what the rules do. `watch` is of the ruleset that it inspects by, and there is no other.
+    pub fn watched(self, watch: Option<Watch>) -> Self {
+        Self { watch: watch.map(Box::new), ..self }
+    }
+
     /// What happened so far.
     pub fn counters(&self) -> InspectorCounters {
         self.counters
@@ -200,11 +211,13 @@ impl Inspector {
             true => subject.direction(),
             false => FlowDirection::ToServer,
         };
-        if subject.packet.ip.is_none() {
-            self.groups = [None; 3];
-            return false;
+        self.groups = match subject.packet.ip {
+            Some(_) => ruleset.groups.of(subject.packet, direction),
+            None => [None; 3],
+        };
+        if let Some(watch) = &mut self.watch {
+            watch.begin(self.groups);
         }
-        self.groups = ruleset.groups.of(subject.packet, direction);
         ruleset.groups.these(self.groups).any(|group| group.is_of_streams())
     }
 
@@ -224,6 +237,11 @@ impl Inspector {
         for group in ruleset.groups.these(self.groups) {
             self.candidates.extend_from_slice(&group.always_in_stream);
         }
+        let new = chunk.data.len().saturating_sub(chunk.seen);
+        let place = PiecePlace { from: chunk.offset + chunk.seen as u64, new };
+        if let Some(watch) = &mut self.watch {
+            watch.scanned_piece(subject, place, &self.candidates);
+        }
         if self.candidates.is_empty() {
             return 0;
         }
@@ -233,8 +251,18 @@ impl Inspector {
         let candidates = &mut self.candidates;
         candidates.retain(|index| {
             let signature = ruleset.signatures.get(*index as usize);
-            signature.is_some_and(|s| s.payload.is_some() && s.fits(subject))
-                && !self.streamed.contains(index)
+            let Some(signature) = signature.filter(|signature| signature.payload.is_some()) else {
+                return false;
+            };
+            match &mut self.watch {
+                None => signature.fits(subject, &mut ()) && !self.streamed.contains(index),
+                Some(watch) => {
+                    !self.streamed.contains(index)
+                        && watch.ends_of_piece(*index, subject, place, |record| {
+                            signature.fits_watched(subject, record)
+                        })
+                }
+            }
         });
         if candidates.is_empty() {
             return 0;
@@ -247,7 +275,13 @@ impl Inspector {
         for index in candidates.drain(..) {
             let Some(signature) = ruleset.signatures.get(index as usize) else { continue };
             let Some(chain) = &signature.payload else { continue };
-            match chain.matches(&mut input, &mut self.scratch) {
+            let verdict = match &mut self.watch {
+                None => chain.matches(&mut input, &mut self.scratch),
+                Some(watch) => watch.piece(index, subject, place, self.joined.len(), |record| {
+                    chain.watched(&mut input, &mut self.scratch, record)
+                }),
+            };
+            match verdict {
                 Verdict::Match => self.streamed.push(index),
                 Verdict::NoMatch => {
                     let fast = signature.fast_pattern.as_ref();
@@ -338,8 +372,15 @@ impl Inspector {
         self.matched.clear();
         if subject.packet.ip.is_none() {
             for &index in ruleset.broken() {
-                let signature = ruleset.signatures.get(index as usize);
-                if signature.is_some_and(|signature| signature.fits_broken(subject)) {
+                let Some(signature) = ruleset.signatures.get(index as usize) else { continue };
+                let fits = match &mut self.watch {
+                    None => signature.fits_broken(subject, &mut ()),
+                    Some(watch) => watch.broken(index, subject, |record| match record {
+                        None => signature.fits_broken(subject, &mut ()),
+                        Some(stop) => signature.fits_broken(subject, stop),
+                    }),
+                };
+                if fits {
                     self.matched.push(Match { signature: index, transaction: None });
                 }
             }
@@ -380,6 +421,7 @@ impl Inspector {
             shared: &self.shared,
             kept,
             scratch: &mut self.scratch,
+            watch: self.watch.as_deref_mut(),
         };
         let tally = self.app.inspect(subject, app, &mut with, &mut self.matched);
         self.counters.candidates += tally.candidates;
@@ -436,34 +478,28 @@ impl Inspector {
         self.candidates.sort_unstable();
         self.candidates.dedup();
         self.counters.candidates += self.candidates.len() as u64;
+        if let Some(watch) = &mut self.watch {
+            watch.scanned_packet(subject, &self.candidates);
+        }
     }
 
     /// Tries the candidates; what one leaves behind, the next ones see.
     fn verify(&mut self, ruleset: &Ruleset, subject: &Subject<'_>, kept: &mut Kept<'_>) {
-        let packet = subject.packet;
-        let bytes = payload(packet);
-        let mut input = Input::new(bytes, &mut self.folded);
+        let mut trial = Trial {
+            shared: &self.shared,
+            subject,
+            kept,
+            input: Input::new(payload(subject.packet), &mut self.folded),
+            folded_header: &mut self.folded_header,
+            scratch: &mut self.scratch,
+        };
         for &index in &self.candidates {
             let Some(signature) = ruleset.signatures.get(index as usize) else { continue };
-            if !signature.fits(subject)
-                || !signature.tests.iter().all(|test| test.holds(&self.shared, subject, kept))
-            {
-                continue;
-            }
-            let in_packet = signature.payload_in.is_in_packet(subject.stream.in_stream);
             let streamed = self.streamed.contains(&index);
-            let verdict = match &signature.payload {
-                Some(chain) if in_packet && !bytes.is_empty() && !streamed => {
-                    chain.matches(&mut input, &mut self.scratch)
-                }
-                Some(_) if !streamed => Verdict::NoMatch,
-                _ => Verdict::Match,
-            };
-            let verdict = match verdict {
-                Verdict::Match if !signature.headers.is_empty() => {
-                    signature.headers_match(packet, &mut self.folded_header, &mut self.scratch)
-                }
-                verdict => verdict,
+            let verdict = match &mut self.watch {
+                None => trial.packet(signature, streamed, &mut ()),
+                Some(watch) => watch
+                    .packet(index, subject, |record| trial.watched(signature, streamed, record)),
             };
             match verdict {
                 // The rest of it is asked of transactions.
@@ -474,7 +510,7 @@ impl Inspector {
                 }
                 Verdict::Match => {
                     for change in &signature.changes {
-                        change.apply(&self.shared, subject, kept);
+                        change.apply(&self.shared, subject, trial.kept);
                     }
                     self.matched.push(Match { signature: index, transaction: None });
                 }
@@ -498,7 +534,15 @@ impl Inspector {
         let ends = packet.ip.as_ref().map(|ip| (ip.source(), ip.destination()));
         let mut outcome = Outcome::default();
         let mut told = 0;
-        for &Match { signature: index, transaction } in &self.matched {
+        // What becomes of each match is said only where somebody asks.
+        let watch = &mut self.watch;
+        let mut fate = |found: Match, fate: Fate| {
+            if let Some(watch) = watch {
+                watch.fate(found, subject, fate);
+            }
+        };
+        for (at, &found_here) in self.matched.iter().enumerate() {
+            let Match { signature: index, transaction } = found_here;
             let Some(signature) = ruleset.signatures.get(index as usize) else { continue };
             let rule = &signature.info;
             let key = RuleKey { gid: rule.gid, sid: rule.sid, rev: rule.rev };
@@ -512,6 +556,7 @@ impl Inspector {
                     Judgement::NewAction(other) => action = other,
                     Judgement::Suppressed(reason) => {
                         self.counters.suppressed += 1;
+                        fate(found_here, Fate::Limited(reason));
                         if !reason.applies_action() {
                             continue;
                         }
@@ -527,6 +572,10 @@ impl Inspector {
                     self.counters.passed += 1;
                     // What is dropped already cannot be let by any more.
                     outcome.passed |= whole_flow && !outcome.dropped;
+                    fate(found_here, Fate::Passes);
+                    for later in self.matched.iter().skip(at + 1) {
+                        fate(*later, Fate::KeptBack(key));
+                    }
                     break;
                 }
                 Action::Drop
@@ -550,12 +599,17 @@ impl Inspector {
                 }
             }
             if silent {
+                if signature.silent {
+                    fate(found_here, Fate::Silent);
+                }
                 continue;
             }
             if told == self.most_alerts {
                 self.counters.too_many += 1;
+                fate(found_here, Fate::TooMany);
                 continue;
             }
+            fate(found_here, Fate::Told(action));
             told += 1;
             self.counters.matches += 1;
             let transaction = transaction.map(|id| {

@@ -28,6 +28,7 @@ pub mod chain;
 pub mod check;
 mod compile;
 pub mod dataset;
+pub mod explain;
 pub mod filter;
 pub mod flow_state;
 pub mod gate;
@@ -42,18 +43,24 @@ pub mod memory;
 pub mod mpm;
 pub mod order;
 pub mod pcre;
+pub mod places;
 mod prefilter;
 pub mod prefix_trie;
+pub mod profile;
 pub mod protocol;
 pub mod shared_table;
 pub mod signature;
+pub mod steps;
 pub mod subject;
 pub mod tag;
 #[cfg(test)]
 mod tests;
 pub mod threshold;
+pub mod trace;
 pub mod transaction;
 pub mod transform;
+pub mod trial;
+pub mod watch;
 
 pub use compile::{Compiled, Environment, compile};
 pub use inspector::{Found, FoundIn, Inspector, InspectorCounters, MOST_ALERTS, Outcome, Piece};
@@ -68,6 +75,8 @@ use app_group::AppGroups;
 use group::{Group, Groups, Scanned};
 use signature::Signature;
 use transaction::View;
+
+use crate::rule::id::RuleId;
 
 /// Rules ready to inspect packets.
 #[derive(Debug)]
@@ -122,6 +131,10 @@ impl Ruleset {
     pub fn is_empty(&self) -> bool {
         self.rules == 0
     }
+    /// Whether it has this rule.
+    pub fn has(&self, id: RuleId) -> bool {
+        self.signatures.iter().any(|s| (s.info.gid, s.info.sid) == (id.gid, id.sid))
+    }
     /// Bytes before a piece of a stream that a fast pattern of this piece may begin in.
     pub fn reach(&self) -> usize {
         self.reach
@@ -141,6 +154,10 @@ impl Ruleset {
     /// The signatures that are found by address and are in no group.
     pub fn by_address(&self) -> &ByAddress {
         &self.by_address
+    }
+    /// The rules on transactions.
+    pub fn app(&self) -> &AppGroups {
+        &self.app
     }
     /// The signature groups.
     pub fn groups(&self) -> &Groups {

@@ -2,20 +2,50 @@
 
 use std::collections::HashMap;
 
+use serde::Serialize;
+
 #[cfg(test)]
 use super::buffer::Buffer;
 use super::chain::Input;
 use super::keyword::{BufferDraft, StepDraft};
 use super::mpm::{self, Hits, Matcher};
 use super::signature::{FastPattern, Signature};
+use crate::rule::ast::Span;
+
+/// A fast pattern, and how it came to be the one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chosen {
+    /// The pattern.
+    pub pattern: FastPattern,
+    /// Where its content was written.
+    pub span: Span,
+    /// Why it and no other.
+    pub why: Why,
+}
+
+/// Why a content is the fast pattern.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Why {
+    /// The rule says `fast_pattern`.
+    Named,
+    /// It is the only one that must be there.
+    Only,
+    /// It is the longest.
+    Longest,
+    /// Of the longest, its bytes are the rarest.
+    Rarest,
+    /// Of equals it stands first.
+    First,
+    /// No content is as long as what every match of this pattern has in it.
+    Pattern,
+}
 
 /// Chooses the fast pattern of contents (Suricata user guide, "Suricata Fast Pattern Determination
 /// Explained"): the one the rule names, else the longest, else the strongest, else the first. A negated
 /// content is never chosen: its absence says nothing before the whole buffer was seen. Where all contents are
 /// short, or there are none, bytes that every match of a `pcre` has in it are better.
-pub fn fast_pattern<'a>(
-    buffers: impl Iterator<Item = &'a BufferDraft> + Clone,
-) -> Option<FastPattern> {
+pub fn fast_pattern<'a>(buffers: impl Iterator<Item = &'a BufferDraft> + Clone) -> Option<Chosen> {
     // A buffer that may be absent does not have to hold anything.
     let there = || {
         let may_be_absent = |step: &StepDraft| matches!(step, StepDraft::Absent(_));
@@ -47,30 +77,40 @@ pub fn fast_pattern<'a>(
         return Some(literal);
     }
     let (buffer, chosen) = content?;
-    Some(pattern(buffer, chosen.fast_bytes(), chosen.nocase))
+    let rivals =
+        || positive().map(|(_, content)| content).filter(|content| content.span != chosen.span);
+    let as_long = || rivals().filter(|rival| rival.bytes.len() == chosen.bytes.len());
+    let as_rare = || as_long().filter(|rival| strength(&rival.bytes) == strength(&chosen.bytes));
+    let why = match (rivals().next(), as_long().next(), as_rare().next()) {
+        _ if named.is_some() => Why::Named,
+        (None, ..) => Why::Only,
+        (_, None, _) => Why::Longest,
+        (.., None) => Why::Rarest,
+        _ => Why::First,
+    };
+    let pattern = pattern(buffer, chosen.fast_bytes(), chosen.nocase);
+    Some(Chosen { pattern, span: chosen.span, why })
 }
 
 /// Bytes of a content from which on no better one is sought among patterns.
 const SHORT: usize = 4;
 
 /// The longest bytes that every match of a `pcre` of these buffers has in it, if more than `least`.
-fn literal<'a>(
-    buffers: impl Iterator<Item = &'a BufferDraft>,
-    least: usize,
-) -> Option<FastPattern> {
+fn literal<'a>(buffers: impl Iterator<Item = &'a BufferDraft>, least: usize) -> Option<Chosen> {
     let literals = buffers.flat_map(|buffer| {
-        buffer.steps.iter().filter_map(move |step| match step {
+        let spans = buffer.spans.iter().copied().chain(std::iter::repeat(Span::default()));
+        buffer.steps.iter().zip(spans).filter_map(move |(step, span)| match step {
             StepDraft::Pcre(value) if !value.negated => {
                 let (bytes, nocase) = value.regex.required_literal()?;
-                Some((buffer, bytes, nocase))
+                Some((buffer, bytes, nocase, span))
             }
             _ => None,
         })
     });
-    let (buffer, bytes, nocase) = literals
-        .filter(|(_, bytes, _)| bytes.len() > least)
-        .max_by_key(|(_, bytes, _)| bytes.len())?;
-    Some(pattern(buffer, bytes, nocase))
+    let (buffer, bytes, nocase, span) = literals
+        .filter(|(_, bytes, ..)| bytes.len() > least)
+        .max_by_key(|(_, bytes, ..)| bytes.len())?;
+    Some(Chosen { pattern: pattern(buffer, bytes, nocase), span, why: Why::Pattern })
 }
 
 fn pattern(buffer: &BufferDraft, bytes: &[u8], nocase: bool) -> FastPattern {
@@ -84,7 +124,7 @@ fn pattern(buffer: &BufferDraft, bytes: &[u8], nocase: bool) -> FastPattern {
 
 /// How rare the bytes of a pattern are: letters 3, other printable ones and 00, 01, FF 4, others 6, a
 /// repeated byte 1.
-fn strength(bytes: &[u8]) -> u32 {
+pub(super) fn strength(bytes: &[u8]) -> u32 {
     let mut seen = [false; 256];
     let score = |byte: u8| -> u32 {
         let again =
@@ -120,6 +160,12 @@ fn rare_part(pattern: &[u8]) -> &[u8] {
         .map_or(0, |(start, _)| start);
     let part = pattern.get(start..).unwrap_or(pattern);
     part.get(..PART).unwrap_or(part)
+}
+
+/// What matchers look for of a pattern, where there are `few` and where there are many.
+fn sought(pattern: &FastPattern, few: bool) -> &[u8] {
+    // The search for one substring finds its rare bytes itself.
+    if few { &pattern.bytes } else { rare_part(&pattern.bytes) }
 }
 
 /// Matchers over fast patterns, and the signatures of each pattern.
@@ -159,9 +205,7 @@ impl Prefilter {
         let mut patterns: Vec<Box<[u8]>> = Vec::new();
         let mut users: Vec<Vec<u32>> = Vec::new();
         for (index, pattern) in with_pattern {
-            // The search for one substring finds its rare bytes itself.
-            let bytes = if few { &pattern.bytes } else { rare_part(&pattern.bytes) };
-            let mut bytes: Box<[u8]> = bytes.into();
+            let mut bytes: Box<[u8]> = sought(pattern, few).into();
             if nocase {
                 bytes.make_ascii_lowercase();
             }
@@ -188,6 +232,16 @@ impl Prefilter {
     /// Number of different patterns.
     pub fn patterns(&self) -> usize {
         self.starts.len() - 1
+    }
+
+    /// Numbers of the signatures that it chooses from.
+    pub fn signatures(&self) -> &[u32] {
+        &self.signatures
+    }
+
+    /// What it looks for of the fast pattern of one of these.
+    pub fn sought<'p>(&self, pattern: &'p FastPattern) -> &'p [u8] {
+        sought(pattern, self.signatures.len() <= mpm::SUBSTRING_PATTERNS)
     }
 
     /// Bytes of the longest pattern it looks for.

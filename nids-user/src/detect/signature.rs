@@ -16,12 +16,14 @@ use super::check::Check;
 use super::keyword::flow::FlowTest;
 use super::lookup::{Lookup, SetTest};
 use super::memory::{Change, Test};
+use super::places::Places;
 use super::protocol::{Numbers, Protocol};
 use super::subject::Subject;
 use super::tag::Tag;
 use super::threshold::RuleLimits;
 use super::transaction::TransactionRule;
 use super::transform::{self, Transform};
+use super::trial::{self, Record, Stop, note};
 
 /// One compiled rule. A `<>` rule makes two, one for each way.
 #[derive(Debug)]
@@ -72,6 +74,8 @@ pub struct Signature {
     pub limits: RuleLimits,
     /// `tag`.
     pub tag: Option<Tag>,
+    /// Where its parts were written, if somebody wants to know.
+    pub places: Option<Box<Places>>,
 }
 
 /// The bytes the prefilter looks for.
@@ -125,20 +129,32 @@ pub struct HeaderInspection {
 impl Signature {
     /// Whether all but the contents of the rule holds.
     #[inline]
-    pub fn fits(&self, subject: &Subject<'_>) -> bool {
+    pub fn fits<R: Record>(&self, subject: &Subject<'_>, record: &mut R) -> bool {
         let packet = subject.packet;
-        self.ports_match(packet.ports())
-            && self.flow.matches(subject)
-            && self.app.is_none_or(|app| subject.app.is_some_and(|one| app.contains(one)))
-            && self.protocol.matches(packet)
-            && self.checks.iter().all(|check| check.matches(subject))
-            && self.addresses_match(packet)
-            && (!self.once || is_first(subject.flow))
+        self.ports_match(packet.ports(), record)
+            && note(self.flow.matches(subject), Stop::Flow, record)
+            && note(self.is_spoken(subject), Stop::App, record)
+            && note(self.protocol.matches(packet), Stop::Protocol, record)
+            && self.checks_hold(subject, record)
+            && self.addresses_match(packet, record)
+            && note(!self.once || is_first(subject.flow), Stop::NotFirst, record)
+    }
+
+    /// Whether the flow speaks what the rule is about.
+    #[inline]
+    fn is_spoken(&self, subject: &Subject<'_>) -> bool {
+        self.app.is_none_or(|app| subject.app.is_some_and(|one| app.contains(one)))
+    }
+
+    #[inline]
+    fn checks_hold<R: Record>(&self, subject: &Subject<'_>, record: &mut R) -> bool {
+        let mut checks = self.checks.iter().enumerate();
+        checks.all(|(number, check)| note(check.matches(subject), Stop::Check(number), record))
     }
 
     /// Whether packets with these ends are what its header is about.
     pub fn is_about(&self, packet: &Packet<'_>) -> bool {
-        self.ports_match(packet.ports())
+        self.ports_match(packet.ports(), &mut ())
             && self.protocol.matches(packet)
             && packet.ip.as_ref().is_some_and(|ip| {
                 self.source.as_ref().is_none_or(|set| set.contains(ip.source()))
@@ -170,46 +186,58 @@ impl Signature {
     }
 
     /// Whether a packet without IP headers matches. Only those that [`Signature::takes_broken`] are asked.
-    pub fn fits_broken(&self, subject: &Subject<'_>) -> bool {
-        self.checks.iter().all(|check| check.matches(subject))
+    pub fn fits_broken<R: Record>(&self, subject: &Subject<'_>, record: &mut R) -> bool {
+        self.checks_hold(subject, record)
     }
 
     /// Whether the contents of headers are there.
-    pub fn headers_match(
+    pub fn headers_match<R: Record>(
         &self,
         packet: &Packet<'_>,
         folded: &mut Vec<u8>,
         scratch: &mut Scratch,
+        record: &mut R,
     ) -> Verdict {
-        for HeaderInspection { buffer, transforms, chain, sets } in &self.headers {
+        for (at, header) in self.headers.iter().enumerate() {
+            let HeaderInspection { buffer, transforms, chain, sets } = header;
             let mut room = [0; 16];
             let Some(bytes) = buffer.of_packet(packet, &mut room) else {
                 match chain.as_ref().is_some_and(Chain::holds_in_absence) {
                     true => continue,
-                    false => return Verdict::NoMatch,
+                    false => {
+                        record.stop(Stop::NoHeader(at));
+                        return Verdict::NoMatch;
+                    }
                 }
             };
-            let mut holds = |bytes: &[u8], scratch: &mut Scratch| {
+            let mut holds = |bytes: &[u8], scratch: &mut Scratch, record: &mut R| {
                 let verdict = match chain {
-                    Some(chain) => chain.matches(&mut Input::new(bytes, folded), scratch),
+                    Some(chain) => {
+                        let stop = |stuck| Stop::Header(at, stuck);
+                        trial::inspect(chain, &mut Input::new(bytes, folded), scratch, stop, record)
+                    }
                     None => Verdict::Match,
                 };
                 // Last, as it may change the sets.
+                let mut all = sets.iter().enumerate();
+                let mut are_met =
+                    || all.all(|(set, test)| note(test.matches(bytes), Stop::Set(at, set), record));
                 match verdict {
-                    Verdict::Match if !sets.iter().all(|set| set.matches(bytes)) => {
-                        Verdict::NoMatch
-                    }
+                    Verdict::Match if !are_met() => Verdict::NoMatch,
                     verdict => verdict,
                 }
             };
             let verdict = match transforms.is_empty() {
-                true => holds(bytes, scratch),
+                true => holds(bytes, scratch, record),
                 false => {
                     let mut room = std::mem::take(&mut scratch.transformed);
                     let done = transform::run(transforms, bytes, &mut room, &mut scratch.transform);
                     let verdict = match done {
-                        Ok(()) => holds(&room, scratch),
-                        Err(_) => Verdict::NoMatch,
+                        Ok(()) => holds(&room, scratch, record),
+                        Err(_) => {
+                            record.stop(Stop::Transform(at));
+                            Verdict::NoMatch
+                        }
                     };
                     scratch.transformed = room;
                     verdict
@@ -224,23 +252,31 @@ impl Signature {
     }
 
     #[inline]
-    fn ports_match(&self, ports: Option<(u16, u16)>) -> bool {
-        let Some((source, destination)) = ports else {
-            return self.source_port.is_none() && self.destination_port.is_none();
+    fn ports_match<R: Record>(&self, ports: Option<(u16, u16)>, record: &mut R) -> bool {
+        let (source, destination) = ports.unzip();
+        // A packet without ports matches none.
+        let within = |set: &Option<PortSet>, port: Option<u16>| {
+            set.as_ref().is_none_or(|set| port.is_some_and(|port| set.contains(port)))
         };
-        self.destination_port.as_ref().is_none_or(|set| set.contains(destination))
-            && self.source_port.as_ref().is_none_or(|set| set.contains(source))
+        note(within(&self.destination_port, destination), Stop::DestinationPort, record)
+            && note(within(&self.source_port, source), Stop::SourcePort, record)
     }
 
     #[inline]
-    fn addresses_match(&self, packet: &Packet<'_>) -> bool {
+    fn addresses_match<R: Record>(&self, packet: &Packet<'_>, record: &mut R) -> bool {
         if self.source.is_none() && self.destination.is_none() && self.lookups.is_empty() {
             return true;
         }
         packet.ip.as_ref().is_some_and(|ip| {
-            self.source.as_ref().is_none_or(|set| set.contains(ip.source()))
-                && self.destination.as_ref().is_none_or(|set| set.contains(ip.destination()))
-                && self.lookups.iter().all(|list| list.matches(ip.source(), ip.destination()))
+            let (source, destination) = (ip.source(), ip.destination());
+            let within = |set: &Option<AddressSet>, address| {
+                set.as_ref().is_none_or(|set| set.contains(address))
+            };
+            note(within(&self.source, source), Stop::Source, record)
+                && note(within(&self.destination, destination), Stop::Destination, record)
+                && self.lookups.iter().enumerate().all(|(number, list)| {
+                    note(list.matches(source, destination), Stop::Lookup(number), record)
+                })
         })
     }
 

@@ -5,12 +5,13 @@
 //! rule matches when all of them were. What was answered is kept with the transaction.
 
 use super::app_buffer::AppBuffer;
-use super::chain::{Chain, Input, Scratch, Verdict};
+use super::chain::{Chain, Input, Scratch, Stuck, Verdict};
 use super::keyword::dns::DnsTest;
 use super::keyword::tls::TlsTest;
 use super::lookup::SetTest;
 use super::signature::FastPattern;
 use super::transform::{self, Transform};
+use super::trial::{self, Record, Stop, note};
 use crate::app::{AppProtocol, Event, Head, Shown, Transaction, dns, tls};
 use crate::flow::FlowDirection;
 
@@ -144,15 +145,22 @@ impl Inspection {
         }
     }
 
-    /// Asks the transaction. `in_payload`: the contents of the payload were found at this packet.
-    pub fn ask(
+    /// Asks the transaction. `in_payload`: the contents of the payload were found at this packet. `number` is
+    /// its own among those of the rule.
+    #[expect(clippy::too_many_arguments, reason = "what it asks, and what it works with")]
+    #[inline]
+    pub fn ask<R: Record>(
         &self,
+        number: usize,
         at: &At<'_>,
         in_payload: bool,
         views: &mut Views,
         known: &[View],
         scratch: &mut Scratch,
+        record: &mut R,
     ) -> Answer {
+        let stop = |stuck| Stop::Inspection(number, stuck);
+        record.stop(stop(Stuck::default()));
         let open = if at.is_over() { Answer::Never } else { Answer::NotYet };
         match self {
             Self::Payload if in_payload => Answer::Yes,
@@ -177,13 +185,17 @@ impl Inspection {
                     let verdict = match chain {
                         Some(chain) => {
                             let mut input = Input::new(bytes, folded).of_stream(-base, 0);
-                            chain.matches(&mut input, scratch)
+                            trial::inspect(chain, &mut input, scratch, stop, record)
                         }
                         None => Verdict::Match,
                     };
                     match verdict {
                         // Last, as it may change the sets.
-                        Verdict::Match if sets.iter().all(|set| set.matches(bytes)) => {
+                        Verdict::Match
+                            if sets.iter().enumerate().all(|(set, test)| {
+                                note(test.matches(bytes), Stop::InspectionSet(number, set), record)
+                            }) =>
+                        {
                             return Answer::Yes;
                         }
                         Verdict::Match | Verdict::NoMatch => {}

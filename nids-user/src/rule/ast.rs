@@ -78,6 +78,19 @@ impl Action {
             Self::Alert | Self::Log | Self::Pass => false,
         }
     }
+
+    /// The word for it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Alert => "alert",
+            Self::Pass => "pass",
+            Self::Drop => "drop",
+            Self::RejectSource => "reject",
+            Self::RejectDestination => "rejectdst",
+            Self::RejectBoth => "rejectboth",
+            Self::Log => "log",
+        }
+    }
 }
 
 /// The header. Snort 3 lets everything behind the protocol be left out.
@@ -128,6 +141,14 @@ pub struct RuleOption {
     pub name: Spanned<String>,
     /// What follows the colon, without the blanks around it.
     pub value: Option<Spanned<RawValue>>,
+}
+
+impl RuleOption {
+    /// Its place, the value included.
+    pub fn span(&self) -> Span {
+        let end = self.value.as_ref().map_or(self.name.span.end, |value| value.span.end);
+        Span { start: self.name.span.start, end }
+    }
 }
 
 /// A value as written: quotes and escapes are still there, since each keyword reads them its own way.

@@ -10,6 +10,7 @@ pub mod config_line;
 pub mod diagnostic;
 pub mod dialect;
 mod glob;
+pub mod id;
 mod interval;
 pub mod keywords;
 pub mod lexer;

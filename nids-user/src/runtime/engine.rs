@@ -20,6 +20,7 @@ use crate::decode::event::Event;
 use crate::decode::{Ip, Origin, Packet, Tunnels, checksum, decode_layers};
 use crate::defrag::{self, Defrag};
 use crate::detect::memory::Shared;
+use crate::detect::watch::Observation;
 use crate::detect::{InspectorCounters, Ruleset};
 use crate::flow::{FlowCounters, FlowTable, Limits};
 use crate::output::RecordSender;
@@ -53,6 +54,8 @@ pub struct EngineConfig {
     pub most_alerts: usize,
     /// Bounds of this worker's defragmentation.
     pub defrag: defrag::Limits,
+    /// What people watch of the rules.
+    pub observation: Option<Arc<Observation>>,
     /// Names of the interfaces, by capture port. A port without one gives alerts without interface.
     pub interfaces: Vec<Option<Arc<str>>>,
 }
@@ -79,6 +82,7 @@ impl EngineConfig {
             max_layers: settings.max_layers,
             most_alerts: settings.packet_alert_max,
             defrag: settings.defrag.clone(),
+            observation: None,
             interfaces: Vec::new(),
         }
     }
@@ -119,6 +123,7 @@ impl EngineConfig {
             max_layers: settings.max_layers,
             most_alerts: settings.packet_alert_max,
             defrag,
+            observation: None,
             // Nothing is blocked on the wire.
             interfaces,
         }
@@ -327,7 +332,8 @@ impl Engine {
                 config.inline,
                 bypass,
             )
-            .most_alerts(config.most_alerts),
+            .most_alerts(config.most_alerts)
+            .observed(config.observation),
             checksums: config.checksums,
             tunnels: config.tunnels,
             max_layers: config.max_layers,

@@ -17,6 +17,7 @@ use crate::decode::{Packet, packet};
 use crate::detect::flow_state::Budget;
 use crate::detect::memory::Shared;
 use crate::detect::subject::{StreamFacts, Subject};
+use crate::detect::watch::{Observation, Watch};
 use crate::detect::{Inspector, InspectorCounters, Left, MOST_ALERTS, Piece, Ruleset};
 use crate::flow::{End, Flow, FlowDirection, FlowTable};
 use crate::output::{EveType, Record, RecordSender};
@@ -62,6 +63,8 @@ pub(super) struct Flows {
     shunting: Option<Shunting>,
     /// Alerts that one packet may have.
     most_alerts: usize,
+    /// What people watch of the rules.
+    observation: Option<Arc<Observation>>,
 }
 
 impl Flows {
@@ -90,12 +93,18 @@ impl Flows {
             bypass,
             shunting: None,
             most_alerts: MOST_ALERTS,
+            observation: None,
         }
     }
 
     /// With another number of alerts that one packet may have, from the next rules on.
     pub(super) fn most_alerts(self, most_alerts: usize) -> Self {
         Self { most_alerts, ..self }
+    }
+
+    /// With what people watch of the rules that are put in force from now on.
+    pub(super) fn observed(self, observation: Option<Arc<Observation>>) -> Self {
+        Self { observation, ..self }
     }
 
     /// Has the kernel let by what need not be seen.
@@ -114,8 +123,10 @@ impl Flows {
             shunting.set_generation(generation);
         }
         let tags_hosts = ruleset.tags_hosts();
-        let inspector =
-            Inspector::new(&ruleset, Arc::clone(&self.shared)).most_alerts(self.most_alerts);
+        let watch = self.observation.as_ref().map(|observation| Watch::new(observation, &ruleset));
+        let inspector = Inspector::new(&ruleset, Arc::clone(&self.shared))
+            .most_alerts(self.most_alerts)
+            .watched(watch);
         let [even, odd] = &mut self.slots;
         let slot = if generation & 1 == 0 { even } else { odd };
         if let Some(before) = slot.replace(Slot { ruleset, inspector, tags_hosts }) {

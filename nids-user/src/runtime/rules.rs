@@ -61,6 +61,8 @@ pub struct RuleSource {
     strict: bool,
     /// Folders of the rule files that were read, included ones too.
     folders: Arc<Mutex<BTreeSet<PathBuf>>>,
+    /// Signatures keep where they were written.
+    places: bool,
 }
 
 impl RuleSource {
@@ -83,6 +85,7 @@ impl RuleSource {
             datasets: Arc::default(),
             strict,
             folders: Arc::default(),
+            places: false,
         }
     }
 
@@ -90,6 +93,11 @@ impl RuleSource {
     pub fn renewed(&self, paths: &[PathBuf], settings: &Settings, strict: bool) -> Self {
         let (datasets, folders) = (Arc::clone(&self.datasets), Arc::clone(&self.folders));
         Self { datasets, folders, ..Self::new(paths, settings, strict) }
+    }
+
+    /// With rules that can be traced, if `places` is set.
+    pub fn with_places(self, places: bool) -> Self {
+        Self { places, ..self }
     }
 
     /// Where the rules come from, in words.
@@ -164,6 +172,7 @@ impl RuleSource {
             stores: self.stores()?,
             limits: Arc::new(self.limits()?),
             action_order: self.settings.action_order,
+            places: self.places,
             variables: self.variables.clone(),
             classifications: std::mem::take(&mut loaded.classifications),
             references: std::mem::take(&mut loaded.references),
@@ -279,8 +288,7 @@ impl RuleSource {
                 Failure::new(code, format!("{error}."))
             })?),
         };
-        let reading = Reading { dialect: self.settings.rules.dialect, tuning: tuning.as_ref() };
-        let mut loaded = self.load_as(reading)?;
+        let mut loaded = self.load_by(tuning.as_ref())?;
         let read = loaded.rules.iter().map(|rule| &rule.file);
         let read = read.chain(loaded.refusals.iter().map(|refusal| &refusal.file));
         let mut folders = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
@@ -288,6 +296,14 @@ impl RuleSource {
         drop(folders);
         loaded.sift(&PLATFORM);
         Ok(loaded)
+    }
+
+    /// Reads and parses them, with these lists in place of those of the settings.
+    ///
+    /// # Errors
+    /// A path cannot be read.
+    pub fn load_by(&self, tuning: Option<&Tuning>) -> Result<Loaded, Failure> {
+        self.load_as(Reading { dialect: self.settings.rules.dialect, tuning })
     }
 
     fn load_as(&self, reading: Reading<'_>) -> Result<Loaded, Failure> {

@@ -186,7 +186,7 @@ fn packets_without_ip_header() {
         assert!(packet.ip.is_none());
         let subject = Subject::new(&packet, None);
         let broken = ruleset.broken().iter().map(|index| &ruleset.signatures()[*index as usize]);
-        let found = broken.filter(|signature| signature.fits_broken(&subject)).count();
+        let found = broken.filter(|signature| signature.fits_broken(&subject, &mut ())).count();
         let filter = ruleset.filter(&Tunnels::none().carriers());
         assert_eq!(filter.non_ip == 1, !ruleset.broken().is_empty());
         found == 1

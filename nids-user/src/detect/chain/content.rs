@@ -12,21 +12,21 @@ use crate::detect::keyword::content::ContentDraft;
 #[derive(Debug)]
 pub(super) struct Content {
     finder: Finder<'static>,
-    nocase: bool,
+    pub nocase: bool,
     pub negated: bool,
-    from: From,
+    pub from: From,
     /// Start of the window: from the start of the buffer, or from the end of the last hit.
-    distance: Operand<i32>,
+    pub distance: Operand<i32>,
     /// Length of the window, counted from `distance`.
-    within: Option<Operand<u32>>,
-    at_end: bool,
+    pub within: Option<Operand<u32>>,
+    pub at_end: bool,
     /// Where it is nowhere in its window, it is in the window of no later cursor either.
     pub is_final: bool,
 }
 
 /// What the window counts from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum From {
+pub(super) enum From {
     /// The first byte there is.
     Anywhere,
     /// The start of the buffer: in a stream, of the unit.

@@ -39,14 +39,18 @@
 //! budget of [`pcre::Budget`].
 
 mod content;
+mod describe;
 mod input;
 pub mod number;
 mod search;
 #[cfg(test)]
 pub(super) mod tests;
+mod trace;
 
+pub use describe::{Cost, StepView};
 pub use input::Input;
 pub use search::{Captured, Scratch};
+pub use trace::{Cause, Stuck};
 
 use std::sync::Arc;
 
@@ -105,6 +109,8 @@ struct Step {
     is_memorable: bool,
     /// No later step of the run can reach behind what was seen.
     is_last_reach: bool,
+    /// Its place in the order written.
+    number: u16,
 }
 
 /// What a step asks for.
@@ -180,16 +186,19 @@ impl Kind {
     }
 
     /// What it costs, roughly, for runs that cost little to come first.
-    fn cost(&self) -> (u8, std::cmp::Reverse<usize>) {
+    fn cost(&self) -> (Cost, std::cmp::Reverse<usize>) {
         match self {
-            Self::Content(content) => (1, std::cmp::Reverse(content.needle().len())),
+            Self::Content(content) => (Cost::Search, std::cmp::Reverse(content.needle().len())),
             Self::Base64(..) | Self::Pcre(..) | Self::Asn1(_) | Self::Entropy(_) => {
-                (2, std::cmp::Reverse(0))
+                (Cost::Pattern, std::cmp::Reverse(0))
             }
-            _ => (0, std::cmp::Reverse(0)),
+            _ => (Cost::Place, std::cmp::Reverse(0)),
         }
     }
 }
+
+/// A step with its place in the order written.
+type Written<'d> = (u16, &'d StepDraft, Kind);
 
 /// Variables that a step looks at.
 fn uses(draft: &StepDraft) -> Vec<Slot> {
@@ -258,8 +267,11 @@ impl Chain {
             StepDraft::Absent(absence) => Some(*absence),
             _ => None,
         });
-        let (drafts, mut kinds): (Vec<&StepDraft>, Vec<Kind>) =
-            drafts.iter().filter_map(|draft| Some((draft, Kind::new(draft)?))).unzip();
+        let kinds = (0u16..)
+            .zip(drafts)
+            .filter_map(|(number, draft)| Some(((number, draft), Kind::new(draft)?)));
+        let (numbered, mut kinds): (Vec<(u16, &StepDraft)>, Vec<Kind>) = kinds.unzip();
+        let (written, drafts): (Vec<u16>, Vec<&StepDraft>) = numbered.into_iter().unzip();
         if kinds.is_empty() && absence.is_none() {
             return None;
         }
@@ -273,11 +285,12 @@ impl Chain {
         }
         let reaches = kinds.iter().any(Kind::reaches);
         let numbers = runs_of(&drafts, &kinds);
-        let mut runs: Vec<(usize, Vec<(&StepDraft, Kind)>)> = Vec::new();
-        for ((draft, kind), number) in drafts.into_iter().zip(kinds).zip(numbers) {
+        let mut runs: Vec<(usize, Vec<Written<'_>>)> = Vec::new();
+        let parts = written.into_iter().zip(drafts).zip(kinds).zip(numbers);
+        for (((written, draft), kind), number) in parts {
             match runs.iter_mut().find(|(other, _)| *other == number) {
-                Some((_, run)) => run.push((draft, kind)),
-                None => runs.push((number, vec![(draft, kind)])),
+                Some((_, run)) => run.push((written, draft, kind)),
+                None => runs.push((number, vec![(written, draft, kind)])),
             }
         }
         let mut runs: Vec<Box<[Step]>> = runs.into_iter().map(|(_, run)| steps(run)).collect();
@@ -300,21 +313,30 @@ impl Chain {
     /// Whether there are hits in `input` that fit.
     pub fn matches(&self, input: &mut Input<'_>, scratch: &mut Scratch) -> Verdict {
         scratch.begin();
-        self.inspect(input, scratch)
+        self.inspect::<false>(input, scratch)
     }
 
-    /// As [`Chain::matches`], with what is left of the budget.
-    fn inspect(&self, input: &mut Input<'_>, scratch: &mut Scratch) -> Verdict {
+    /// As [`Chain::matches`], with what is left of the budget. What is `TRACED` says where it came to its end.
+    fn inspect<const TRACED: bool>(&self, input: &mut Input<'_>, scratch: &mut Scratch) -> Verdict {
         if self.absence == Absence::Required {
+            if TRACED {
+                scratch.stuck = Stuck { cause: Cause::BufferThere, cursor: None };
+            }
             return Verdict::NoMatch;
         }
         let only_new = input.seen() > 0 && self.reaches;
         // One of the runs must have something new; but first all must match at all.
         let mut is_new = !only_new;
         for run in &self.runs {
-            let mut search = Search::new(run, input, scratch, false);
-            match search.run() {
-                Outcome::Match => is_new |= search.is_new,
+            let mut search = Search::<TRACED>::new(run, input, scratch, false);
+            let outcome = search.run();
+            is_new |= search.is_new;
+            if TRACED && outcome != Outcome::Match {
+                let stuck = search.stuck();
+                scratch.stuck = stuck;
+            }
+            match outcome {
+                Outcome::Match => {}
                 Outcome::NoMatch | Outcome::Hopeless => return Verdict::NoMatch,
                 Outcome::GivenUp => return Verdict::GivenUp,
             }
@@ -323,31 +345,35 @@ impl Chain {
             return Verdict::Match;
         }
         for run in &self.runs {
-            match Search::new(run, input, scratch, true).run() {
+            match Search::<TRACED>::new(run, input, scratch, true).run() {
                 Outcome::Match => return Verdict::Match,
                 Outcome::NoMatch | Outcome::Hopeless => {}
                 Outcome::GivenUp => return Verdict::GivenUp,
             }
+        }
+        if TRACED {
+            scratch.stuck = Stuck { cause: Cause::NothingNew, cursor: None };
         }
         Verdict::NoMatch
     }
 }
 
 /// The steps of a run, each with what it knows of the others.
-fn steps(run: Vec<(&StepDraft, Kind)>) -> Box<[Step]> {
-    let last_reach = run.iter().rposition(|(_, kind)| kind.reaches());
+fn steps(run: Vec<Written<'_>>) -> Box<[Step]> {
+    let last_reach = run.iter().rposition(|(.., kind)| kind.reaches());
     let memorable: Vec<bool> = (0..run.len())
         .map(|index| {
-            let later: Vec<Slot> = run.iter().skip(index).flat_map(|(d, _)| uses(d)).collect();
-            let mut set = run.iter().take(index).filter_map(|(draft, _)| sets(draft));
+            let later: Vec<Slot> = run.iter().skip(index).flat_map(|(_, d, _)| uses(d)).collect();
+            let mut set = run.iter().take(index).filter_map(|(_, draft, _)| sets(draft));
             !set.any(|slot| later.contains(&slot))
         })
         .collect();
     let steps = run.into_iter().zip(memorable).enumerate();
-    let step = |(index, ((_, kind), is_memorable))| Step {
+    let step = |(index, ((number, _, kind), is_memorable))| Step {
         kind,
         is_memorable,
         is_last_reach: last_reach == Some(index),
+        number,
     };
     steps.map(step).collect()
 }

@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::content::Content;
 use super::input::Input;
 use super::number::{Held, Standing, Variables};
+use super::trace::{Cause, Stuck};
 use super::{BUDGET, Chain, Kind, Step, Verdict};
 use crate::detect::pcre;
 use crate::detect::transform::{self, base64::Base64Decode};
@@ -29,6 +30,8 @@ pub struct Scratch {
     /// For the transforms of the buffer at hand.
     pub(in crate::detect) transformed: Vec<u8>,
     pub(in crate::detect) transform: transform::Scratch,
+    /// Where the last chain that was traced came to its end.
+    pub(super) stuck: Stuck,
 }
 
 /// What a group of a pattern matched, where the rule asks for its groups.
@@ -56,6 +59,7 @@ impl Default for Scratch {
             captured: Vec::new(),
             transformed: Vec::new(),
             transform: transform::Scratch::default(),
+            stuck: Stuck::default(),
         }
     }
 }
@@ -109,8 +113,8 @@ pub(super) enum Outcome {
     GivenUp,
 }
 
-/// A search for hits of one run.
-pub(super) struct Search<'s, 'i, 'b> {
+/// A search for hits of one run. What is `TRACED` keeps the last step that it came to.
+pub(super) struct Search<'s, 'i, 'b, const TRACED: bool> {
     steps: &'s [Step],
     input: &'i mut Input<'b>,
     scratch: &'i mut Scratch,
@@ -119,9 +123,13 @@ pub(super) struct Search<'s, 'i, 'b> {
     only_new: bool,
     /// The hits that were found do.
     pub is_new: bool,
+    /// The last step that did not hold, and where it counts from; kept where it is traced.
+    furthest: Option<(usize, usize)>,
+    /// What of it did not hold in what was decoded.
+    inside: Option<u16>,
 }
 
-impl<'s, 'i, 'b> Search<'s, 'i, 'b> {
+impl<'s, 'i, 'b, const TRACED: bool> Search<'s, 'i, 'b, TRACED> {
     pub fn new(
         steps: &'s [Step],
         input: &'i mut Input<'b>,
@@ -129,7 +137,28 @@ impl<'s, 'i, 'b> Search<'s, 'i, 'b> {
         only_new: bool,
     ) -> Self {
         let inspection = scratch.next_inspection();
-        Self { steps, input, scratch, inspection, only_new, is_new: false }
+        let (furthest, inside) = (None, None);
+        Self { steps, input, scratch, inspection, only_new, is_new: false, furthest, inside }
+    }
+
+    /// Where the run failed, if it is traced.
+    pub fn stuck(&self) -> Stuck {
+        match self.furthest.and_then(|(index, cursor)| Some((self.steps.get(index)?, cursor))) {
+            Some((step, cursor)) => {
+                let cause = Cause::Step { number: step.number, inside: self.inside };
+                Stuck { cause, cursor: Some(cursor) }
+            }
+            None => Stuck { cause: Cause::NothingNew, cursor: None },
+        }
+    }
+
+    /// Keeps a step that failed, if none further on has.
+    #[cold]
+    fn note(&mut self, index: usize, cursor: usize, inside: Option<u16>) {
+        if self.furthest.is_none_or(|(known, _)| index > known) {
+            self.furthest = Some((index, cursor));
+            self.inside = inside;
+        }
     }
 
     /// Searches from the first step on.
@@ -166,6 +195,13 @@ impl<'s, 'i, 'b> Search<'s, 'i, 'b> {
                     Err(outcome) => outcome,
                 },
             };
+            if TRACED && outcome != Outcome::Match {
+                let inside = match (&step.kind, self.scratch.stuck.cause) {
+                    (Kind::Base64(..), Cause::Step { number, .. }) => Some(number),
+                    _ => None,
+                };
+                self.note(index, cursor, inside);
+            }
             return match outcome {
                 Outcome::Hopeless if !steady => Outcome::NoMatch,
                 outcome => outcome,
@@ -407,9 +443,12 @@ impl<'s, 'i, 'b> Search<'s, 'i, 'b> {
         let mut folded = std::mem::take(&mut self.scratch.folded);
         let origin = if step.relative { 0 } else { self.input.start() };
         let bytes = self.input.raw().get(origin..).unwrap_or_default();
+        if TRACED {
+            self.scratch.stuck = Stuck::default();
+        }
         let verdict = match step.decode(bytes, cursor, &mut decoded) {
             false => Verdict::NoMatch,
-            true => chain.inspect(&mut Input::new(&decoded, &mut folded), self.scratch),
+            true => chain.inspect::<TRACED>(&mut Input::new(&decoded, &mut folded), self.scratch),
         };
         self.scratch.decoded = decoded;
         self.scratch.folded = folded;

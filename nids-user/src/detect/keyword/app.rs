@@ -74,17 +74,18 @@ impl Draft<'_> {
                 ))
                 .help(format!("the sticky buffer is `{}`", buffer.name())));
         }
-        let steps = self.buffers.get_mut(self.current).map(|buffer| &mut buffer.steps);
-        let last = steps.and_then(|steps| {
-            let at = steps.iter().rposition(|step| step.content().is_some())?;
-            Some(steps.remove(at))
+        let last = self.buffers.get_mut(self.current).and_then(|buffer| {
+            let at = buffer.steps.iter().rposition(|step| step.content().is_some())?;
+            let span = (at < buffer.spans.len()).then(|| buffer.spans.remove(at));
+            Some((buffer.steps.remove(at), span.unwrap_or_default()))
         });
-        let Some(step) = last else {
+        let Some((step, span)) = last else {
             return Err(keyword.conflict(format!("`{name}` needs a `content` before it")));
         };
         self.go_to(keyword, buffer)?;
-        if let Some(steps) = self.steps_mut() {
-            steps.push(step);
+        if let Some(buffer) = self.moved.and_then(|at| self.buffers.get_mut(at)) {
+            buffer.steps.push(step);
+            buffer.spans.push(span);
         }
         Ok(())
     }

@@ -21,6 +21,8 @@ pub struct Base64Draft {
     pub decode: Base64Decode,
     /// What must hold of what is decoded.
     pub steps: Vec<StepDraft>,
+    /// Where these were written.
+    pub spans: Vec<Span>,
 }
 
 impl Base64Draft {
@@ -45,7 +47,8 @@ fn base64_decode(draft: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> 
     }
     let decode = Base64Decode::read(keyword)?;
     let span = keyword.name.span();
-    draft.push(keyword, StepDraft::Base64(Base64Draft { span, decode, steps: Vec::new() }))
+    let (steps, spans) = (Vec::new(), Vec::new());
+    draft.push(keyword, StepDraft::Base64(Base64Draft { span, decode, steps, spans }))
 }
 
 fn base64_data(draft: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {

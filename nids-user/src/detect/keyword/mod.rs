@@ -52,6 +52,7 @@ use super::chain::number::{ByteExtract, ByteJump, ByteMath, ByteTest, IsDataAt};
 use super::check::Check;
 use super::lookup::{Lookup, SetTest, Stores};
 use super::memory::{Change, Test};
+use super::places::Written;
 use super::protocol::Protocol;
 use super::signature::Payload;
 use super::tag::Tag;
@@ -157,6 +158,8 @@ pub struct Draft<'a> {
     pub limit: Option<Limit>,
     /// `tag`.
     pub tag: Option<Tag>,
+    /// Where the parts were written.
+    pub written: Written,
 }
 
 /// One buffer and what is looked for in it.
@@ -172,6 +175,25 @@ pub struct BufferDraft {
     pub steps: Vec<StepDraft>,
     /// Sets that the whole buffer is looked up in.
     pub sets: Vec<SetTest>,
+    /// Where the steps were written.
+    pub spans: Vec<Span>,
+    /// Where the sets were.
+    pub set_spans: Vec<Span>,
+}
+
+impl BufferDraft {
+    /// Nothing is looked for in it yet; the rule names it at `span`.
+    fn new(buffer: Buffer, span: Span) -> Self {
+        Self {
+            buffer,
+            span,
+            transforms: Vec::new(),
+            steps: Vec::new(),
+            sets: Vec::new(),
+            spans: Vec::new(),
+            set_spans: Vec::new(),
+        }
+    }
 }
 
 /// One step of the inspection of a buffer.
@@ -253,13 +275,7 @@ impl<'a> Draft<'a> {
             meta: Meta::default(),
             flow: None,
             checks: Vec::new(),
-            buffers: vec![BufferDraft {
-                buffer: Buffer::Payload,
-                span: Span::default(),
-                transforms: Vec::new(),
-                steps: Vec::new(),
-                sets: Vec::new(),
-            }],
+            buffers: vec![BufferDraft::new(Buffer::Payload, Span::default())],
             current: 0,
             moved: None,
             decoded: false,
@@ -271,6 +287,7 @@ impl<'a> Draft<'a> {
             changes: Vec::new(),
             limit: None,
             tag: None,
+            written: Written::default(),
         }
     }
 
@@ -301,7 +318,26 @@ impl<'a> Draft<'a> {
             .value
             .as_ref()
             .map(|value| Word { text: &value.node.0, start: value.span.start });
-        (keyword.apply)(self, &Use { name, value })
+        (keyword.apply)(self, &Use { name, value })?;
+        self.note(option.span());
+        Ok(())
+    }
+
+    /// What an option has added was written at `span`.
+    fn note(&mut self, span: Span) {
+        let Self { checks, lookups, tests, changes, questions, written, buffers, .. } = self;
+        written.checks.resize(checks.len(), span);
+        written.lookups.resize(lookups.len(), span);
+        written.tests.resize(tests.len(), span);
+        written.changes.resize(changes.len(), span);
+        written.questions.resize(questions.len(), span);
+        for buffer in buffers {
+            buffer.spans.resize(buffer.steps.len(), span);
+            buffer.set_spans.resize(buffer.sets.len(), span);
+            for inner in buffer.steps.iter_mut().filter_map(Base64Draft::of_mut) {
+                inner.spans.resize(inner.steps.len(), span);
+            }
+        }
     }
 
     /// From here on contents are those of `buffer`, named at `span`. A packet has one of each, so that
@@ -316,8 +352,7 @@ impl<'a> Draft<'a> {
     }
 
     fn add(&mut self, buffer: Buffer, span: Span) -> usize {
-        let (transforms, steps, sets) = (Vec::new(), Vec::new(), Vec::new());
-        self.buffers.push(BufferDraft { buffer, span, transforms, steps, sets });
+        self.buffers.push(BufferDraft::new(buffer, span));
         self.buffers.len() - 1
     }
 

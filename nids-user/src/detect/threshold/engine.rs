@@ -59,6 +59,18 @@ impl Reason {
         (Self::NoRoom, "no_room"),
     ];
 
+    /// In words.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Silenced => "suppressed by the threshold file",
+            Self::Address => "suppressed for its address by the threshold file",
+            Self::Below => "its count is not reached",
+            Self::Above => "its limit is reached",
+            Self::NoFlow => "it counts by flow, and the packet has none",
+            Self::NoRoom => "the flow has no room for its count",
+        }
+    }
+
     /// Whether the action of the rule (`drop`, `reject`, `pass`) and its `tag` hold all the same.
     /// Otherwise it is as if the rule had not matched, but for what it sets: bits, variables.
     pub fn applies_action(self) -> bool {

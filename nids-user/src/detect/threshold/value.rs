@@ -1,5 +1,6 @@
 //! Values of `threshold` and `detection_filter`, and of the filters in threshold.config, as types.
 
+use std::fmt;
 use std::num::NonZeroU32;
 
 use super::fields::{Fields, choose};
@@ -27,6 +28,30 @@ pub enum Limit {
         /// What the count is multiplied by at each alert.
         multiplier: NonZeroU32,
     },
+}
+
+/// In words.
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Backoff { count, multiplier } => {
+                write!(f, "alerts at match {count} of a flow, then at {multiplier} times that, ...")
+            }
+            Self::Window { how, track, count, seconds } => {
+                match how {
+                    How::Limit if count.get() == 1 => f.write_str("at most one alert")?,
+                    How::Limit => write!(f, "at most {count} alerts")?,
+                    How::Threshold => write!(f, "an alert at each {count}th match")?,
+                    How::Both => write!(f, "one alert, at match {count}")?,
+                    How::DetectionFilter => write!(f, "alerts behind {count} matches")?,
+                    How::Rate { action, timeout } => {
+                        write!(f, "{} for {timeout} s behind {count} matches", action.name())?;
+                    }
+                }
+                write!(f, " within {seconds} s, counted by {}", track.name())
+            }
+        }
+    }
 }
 
 /// What a count within a time is for.
@@ -62,6 +87,19 @@ pub enum Track {
     Rule,
     /// `by_flow`: those of one flow.
     Flow,
+}
+
+impl Track {
+    /// In words.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Source => "source",
+            Self::Destination => "destination",
+            Self::Pair => "pair of hosts",
+            Self::Rule => "rule",
+            Self::Flow => "flow",
+        }
+    }
 }
 
 const TRACKS: &[(&str, Track)] = &[

@@ -14,6 +14,7 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::{error, fmt, io};
 
+use crate::rule::id::RuleId;
 use list::List;
 use modify::Edit;
 use subject::Subject;
@@ -114,6 +115,11 @@ impl fmt::Display for TuningError {
 }
 
 impl error::Error for TuningError {}
+
+/// The ids of the rule `text` of `file`, as lists name it; `None` where it has no sid.
+pub fn id_of(file: &Path, text: &str) -> Option<RuleId> {
+    Subject::new(file, text).id().map(|(gid, sid, _)| RuleId { gid, sid })
+}
 
 impl Tuning {
     /// Reads the lists.
