@@ -106,8 +106,9 @@ fn it_tells_how_it_is_and_which_rules_it_refused() {
     assert_eq!(stats["interfaces"][0]["interface"], SERVER_IFACE);
 
     // Rules are compiled where workers are not in need of the processor.
-    assert_eq!(niceness(sensor.process.pid(), "nids-rules"), Some(10));
-    assert_eq!(niceness(sensor.process.pid(), "nids-worker-0"), Some(0));
+    let [rules, worker] =
+        ["nids-rules", "nids-worker-0"].map(|name| niceness(sensor.process.pid(), name).unwrap());
+    assert!(rules >= 10 && rules > worker, "{rules} {worker}");
 
     // Whoever it runs as owns the socket; nobody else may use it but his group and root.
     let socket = sensor.file("control.sock");

@@ -17,7 +17,7 @@ use super::sensor::Generation;
 use crate::cli::exit::{Code, Failure};
 use crate::control::Answer;
 
-/// Added to the niceness of the thread.
+/// Niceness of the thread.
 const NICE: libc::c_int = 10;
 
 /// Rules that were built, and how long that took.
