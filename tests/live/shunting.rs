@@ -131,7 +131,7 @@ fn alerts_are_the_same_with_and_without() {
     assert_eq!(on.sids, [1, 1, 1]);
     assert_eq!(off.sids, on.sids);
     assert_eq!(off.balance.shunted, 0);
-    assert!(on.balance.shunted > 1000, "{:?}", on.balance);
+    assert!(on.balance.shunted > 100, "{:?}", on.balance);
     assert!(on.balance.forwarded < off.balance.forwarded, "{:?} {:?}", on.balance, off.balance);
 
     assert_eq!((on.flows.len(), off.flows.len()), (4, 4));
@@ -181,6 +181,6 @@ fn new_rules_see_what_old_ones_let_by() {
         long.close();
     });
     assert_eq!(run.sids, [4]);
-    assert!(run.balance.shunted > 1000, "{:?}", run.balance);
+    assert!(run.balance.shunted > 100, "{:?}", run.balance);
     assert_eq!(run.flows.len(), 1, "and it is the same flow");
 }
