@@ -63,12 +63,12 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let source = RuleSource::new(&args.paths, &settings, args.strict);
     let mut loaded = source.load()?;
     let environment = source.environment(&mut loaded)?;
-    let compiled = detect::compile(&loaded.rules, &environment);
-
     let findings = match args.lint {
         true => lint(&loaded, &environment),
         false => Vec::new(),
     };
+    let rules = std::mem::take(&mut loaded.rules);
+    let compiled = detect::compile_and_drop(rules, &environment);
 
     let refusals = in_order(&loaded, compiled.refusals);
     let summary = Summary::new(compiled.ruleset.len(), loaded.disabled, &refusals, &loaded.unmet);

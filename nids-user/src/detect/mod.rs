@@ -55,7 +55,7 @@ pub mod threshold;
 pub mod transaction;
 pub mod transform;
 
-pub use compile::{Compiled, Environment, compile};
+pub use compile::{Compiled, Environment, compile, compile_and_drop};
 pub use inspector::{Found, FoundIn, Inspector, InspectorCounters, MOST_ALERTS, Outcome, Piece};
 pub use interest::Left;
 
