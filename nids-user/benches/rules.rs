@@ -1,6 +1,6 @@
 //! Cost of loading rules: `cargo bench --bench rules -- FILE...`.
 //!
-//! For each file: processor time to parse it, to resolve the groups of its headers, and to compile it;
+//! For each file: processor time to parse it, to resolve the groups of its headers, and to compile a copy;
 //! the least of five runs, since machines drift. And what became of the rules, by reason.
 
 use std::collections::BTreeMap;

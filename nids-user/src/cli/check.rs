@@ -71,8 +71,8 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let mut loaded = source.load()?;
     let mut environment = source.environment(&mut loaded)?;
     environment.places = !args.explain.is_empty();
-    let compiled = detect::compile(&loaded.rules, &environment);
     if environment.places {
+        let compiled = detect::compile(&loaded.rules, &environment);
         let refused = code(args.strict);
         return explain(&args.explain, args.json, refused, &source, &loaded, &compiled);
     }
@@ -81,6 +81,8 @@ pub fn run(args: Args) -> Result<(), Failure> {
         true => lint(&loaded, &environment),
         false => Vec::new(),
     };
+    let rules = std::mem::take(&mut loaded.rules);
+    let compiled = detect::compile_and_drop(rules, &environment);
 
     let refusals = in_order(&loaded, compiled.refusals);
     let summary = Summary::new(compiled.ruleset.len(), loaded.disabled, &refusals, &loaded.unmet);

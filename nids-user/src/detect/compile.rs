@@ -64,12 +64,25 @@ pub struct Compiled {
 /// Compiles rules. Of those that are honoured and have the same `gid:sid`, the one with the highest
 /// `rev` stays; where revs are equal too, the first, and the other is refused (as Suricata does).
 pub fn compile(rules: &[Rule], environment: &Environment) -> Compiled {
+    compile_and_drop(rules.to_vec(), environment)
+}
+
+/// The same, and lets go of each rule when it is compiled: of tens of thousands, trees and signatures are not
+/// both in memory.
+pub fn compile_and_drop(mut rules: Vec<Rule>, environment: &Environment) -> Compiled {
     let (mut refusals, mut lower) = (Vec::new(), Vec::new());
     let mut compiled: Vec<Option<(usize, Vec<Signature>)>> = Vec::with_capacity(rules.len());
     let mut known: HashMap<(u32, u32), usize> = HashMap::with_capacity(rules.len());
     let mut views = Views::default();
-    for (number, rule) in rules.iter().enumerate() {
-        let signatures = match signatures(rule, environment, &mut views) {
+    for number in 0..rules.len() {
+        let Some(rule) = rules.get_mut(number) else { continue };
+        let signatures = signatures(rule, environment, &mut views);
+        // What a refusal may still name.
+        rule.header.endpoints = None;
+        rule.options.retain(|option| option.name.node == "sid");
+        rule.options.shrink_to_fit();
+        let Some(rule) = rules.get(number) else { continue };
+        let signatures = match signatures {
             Ok(signatures) => signatures,
             Err(fault) => {
                 refusals.push((number, refuse(rule, fault)));
@@ -100,8 +113,10 @@ pub fn compile(rules: &[Rule], environment: &Environment) -> Compiled {
             refusals.push((number, twice(rule, other_rule, &info)));
         }
     }
-    let mut signatures: Vec<Signature> =
-        compiled.into_iter().flatten().flat_map(|(_, signatures)| signatures).collect();
+    drop(rules);
+    let count = compiled.iter().flatten().map(|(_, signatures)| signatures.len()).sum();
+    let mut signatures: Vec<Signature> = Vec::with_capacity(count);
+    signatures.extend(compiled.into_iter().flatten().flat_map(|(_, signatures)| signatures));
     signatures.sort_by_cached_key(|signature| environment.action_order.place(signature));
     Compiled {
         ruleset: Ruleset::new(signatures, views.list),

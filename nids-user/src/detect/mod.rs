@@ -62,7 +62,7 @@ pub mod transform;
 pub mod trial;
 pub mod watch;
 
-pub use compile::{Compiled, Environment, compile};
+pub use compile::{Compiled, Environment, compile, compile_and_drop};
 pub use inspector::{Found, FoundIn, Inspector, InspectorCounters, MOST_ALERTS, Outcome, Piece};
 pub use interest::Left;
 

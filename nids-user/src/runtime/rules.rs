@@ -121,7 +121,8 @@ impl RuleSource {
             log::warn!("{}: {line}", file.display());
         }
         let environment = self.environment(&mut loaded)?;
-        let compiled = detect::compile(&loaded.rules, &environment);
+        let rules = std::mem::take(&mut loaded.rules);
+        let compiled = detect::compile_and_drop(rules, &environment);
         let refusals = in_order(&loaded, compiled.refusals);
         self.judge(&refusals)?;
         let count = compiled.ruleset.len();
