@@ -254,7 +254,8 @@ fn signature(
         headers: headers.map(inspection).collect(),
         fast_pattern: chosen.map(|chosen| chosen.pattern),
         checks: checks.into(),
-        silent: draft.meta.noalert,
+        silent: draft.meta.noalert
+            || draft.rule.header.action.node == Action::Pass && !draft.meta.alert,
         bypass: draft.meta.bypass,
         lookups: draft.lookups.clone().into(),
         tests: draft.tests.clone().into(),

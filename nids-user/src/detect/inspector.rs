@@ -548,6 +548,7 @@ impl Inspector {
             let key = RuleKey { gid: rule.gid, sid: rule.sid, rev: rule.rev };
             let mut action = rule.action;
             let mut silent = signature.silent;
+            let mut is_last = false;
             if !signature.limits.is_empty() {
                 let facts = threshold::Facts { ends, time };
                 let flow = kept.as_mut().map(|(state, budget)| (&mut **state, &mut **budget));
@@ -576,7 +577,11 @@ impl Inspector {
                     for later in self.matched.iter().skip(at + 1) {
                         fate(*later, Fate::KeptBack(key));
                     }
-                    break;
+                    // With `alert` the rule tells of itself.
+                    if silent || rule.action != Action::Pass || told == self.most_alerts {
+                        break;
+                    }
+                    is_last = true;
                 }
                 Action::Drop
                 | Action::RejectSource
@@ -620,6 +625,9 @@ impl Inspector {
                 FoundIn { id, objects: &self.objects }
             });
             found(Found { rule, action, transaction });
+            if is_last {
+                break;
+            }
         }
         outcome
     }

@@ -60,7 +60,7 @@ pub struct Signature {
     /// It looks at addresses and ports only: it matches once a flow and direction, not on each packet
     /// (Suricata's "IP-only").
     pub once: bool,
-    /// `noalert`: matches, and says nothing.
+    /// `noalert`, or `pass` without `alert`: matches, and says nothing.
     pub silent: bool,
     /// `bypass`: a match ends the inspection of the flow.
     pub bypass: bool,

@@ -270,6 +270,9 @@ alert tcp any any -> any any (content:"ab"; noalert; sid:22;)
         format!("{rules}\npass tcp any any -> any any (content:\"bc\"; priority:9; sid:30;)");
     assert!(on_payload(&pass, b"abc").is_empty());
     assert_eq!(on_payload(&pass, b"abx").len(), 5);
+    // With `alert` it tells of itself, and no other does.
+    let told = pass.replace("sid:30;", "alert; sid:30;");
+    assert_eq!(on_payload(&told, b"abc"), [30]);
 }
 
 #[test]

@@ -412,6 +412,7 @@ impl Flows {
             let packet = packet::of_flow_end(&ends, direction, flow.last);
             let view = flow.view(direction, true);
             let mut subject = Subject::new(&packet, Some(&view));
+            subject.app = flow.app.as_ref().and_then(|app| app.protocol());
             subject.stream = StreamFacts {
                 in_stream: true,
                 ending: true,
@@ -439,7 +440,6 @@ impl Flows {
             });
             let kept = Some((&mut flow.state, &mut self.budget));
             let transactions = flow.app.as_deref_mut();
-            subject.app = transactions.as_ref().and_then(|app| app.protocol());
             inspector.finish(ruleset, &subject, kept, transactions, &mut |found| {
                 out.alert(found, &subject);
             });

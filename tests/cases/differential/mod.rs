@@ -1,7 +1,7 @@
 //! The whole sensor beside Suricata 7: generated rules and captures, `nids read` and `suricata -r`, the same
 //! alerts. Skips, and says so, where Suricata 7 is not installed.
 //!
-//! One seed is always the same; `NIDS_SEED=NUMBER` asks for another one, `NIDS_SEED=fresh` for one by the clock.
+//! One seed is always the same; `DIFFERENTIAL_SEED=NUMBER` asks for another one, `DIFFERENTIAL_SEED=fresh` for one by the clock.
 //! A failure names its seed. What differs on purpose is in docs/differences.md, and `rules` leaves it out.
 
 mod dice;
@@ -53,7 +53,7 @@ fn the_sensor_alerts_as_suricata_does() {
             if count > 0 {
                 let folder = bed.keep();
                 differ.push(format!(
-                    "NIDS_SEED={seed}, batch {batch}: {count}, {}",
+                    "DIFFERENTIAL_SEED={seed}, batch {batch}: {count}, {}",
                     folder.display()
                 ));
             }
@@ -73,13 +73,13 @@ fn the_sensor_alerts_as_suricata_does() {
 
 fn seeds() -> Vec<u64> {
     let fixed = 7;
-    match std::env::var("NIDS_SEED").as_deref() {
+    match std::env::var("DIFFERENTIAL_SEED").as_deref() {
         Err(_) => vec![fixed],
         Ok("fresh") => {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
             vec![fixed, now.as_secs() % 1_000_000]
         }
-        Ok(number) => vec![number.parse().expect("NIDS_SEED is a number, or `fresh`")],
+        Ok(number) => vec![number.parse().expect("DIFFERENTIAL_SEED is a number, or `fresh`")],
     }
 }
 

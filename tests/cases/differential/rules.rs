@@ -317,9 +317,10 @@ impl Draft<'_> {
         let track = self.dice.pick(&["ip_src", "ip_dst", "ip_pair"]);
         // On purpose: Suricata tries rules of addresses before all others, so that changes come in another
         // order. Such rules test nothing, and what they change is set and no more.
-        let of_addresses = !self.options.contains("content:")
-            && !self.options.contains("flow:")
-            && !self.of_packets;
+        let of_addresses = self.options.split_terminator(';').all(|option| {
+            let option = option.trim_start();
+            option.starts_with("ip_proto:") || option == "sameip"
+        });
         let (name, change) = match self.dice.chance(50) {
             _ if of_addresses => ("once", "set"),
             true => ("once", self.dice.pick(&["set", "set", "isset", "isnotset"])),

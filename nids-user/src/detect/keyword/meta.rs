@@ -51,6 +51,8 @@ pub struct Meta {
     pub target: Option<Target>,
     /// `noalert`, unless an `alert` follows.
     pub noalert: bool,
+    /// `alert`: a pass rule alerts too.
+    pub alert: bool,
     /// `bypass`.
     pub bypass: bool,
 }
@@ -150,6 +152,7 @@ fn noalert(draft: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
 fn alert(draft: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
     keyword.no_value()?;
     draft.meta.noalert = false;
+    draft.meta.alert = true;
     Ok(())
 }
 
