@@ -14,7 +14,8 @@ use nids::decode::{self, Origin};
 use nids::detect::{self, Environment};
 use nids::flow::{Bypassed, End, Ends, FlowDirection, FlowRecord, Stage, TcpRecord, TtlRange};
 use nids::output::{
-    self, Anomaly, EveType, Oddity, OutputConfig, OutputCounters, Policy, Record, start,
+    self, Anomaly, EveType, Oddity, OutputConfig, OutputCounters, OutputSettings, Policy, Record,
+    start,
 };
 use nids::rule::parser;
 use nids::runtime::engine::{Engine, EngineConfig};
@@ -55,6 +56,7 @@ fn tcp_flow() -> FlowRecord {
         alerted: true,
         tcp: Some(TcpRecord { flags: [0x1b, 0x12], state: Some(State::Closed) }),
         bypassed: None,
+        vars: None,
     }
 }
 
@@ -71,6 +73,7 @@ fn anomaly(oddity: Oddity) -> Anomaly {
         flow: None,
         origin: Origin::Wire,
         oddity,
+        packet_header: None,
     }
 }
 
@@ -79,10 +82,8 @@ fn render(records: impl IntoIterator<Item = Record>, community_id: bool) -> Vec<
     let dir = tempfile::tempdir().unwrap();
     let eve = dir.path().join("eve.json");
     let config = OutputConfig {
-        eve: Some(eve.clone()),
-        eve_types: ALL.into_iter().collect(),
         community_id: community_id.then_some(0),
-        ..OutputConfig::default()
+        ..[OutputSettings::eve(&eve).with_types(ALL)].into()
     };
     let (sender, writer) = start(config, Policy::Block).unwrap();
     records.into_iter().for_each(|record| sender.send(record));
@@ -155,12 +156,8 @@ fn lines_are_suricatas() {
 fn each_output_takes_its_types() {
     let dir = tempfile::tempdir().unwrap();
     let (fast, eve) = (dir.path().join("fast.log"), dir.path().join("eve.json"));
-    let config = OutputConfig {
-        fast: Some(fast.clone()),
-        eve: Some(eve.clone()),
-        eve_types: [EveType::Netflow].into_iter().collect(),
-        ..OutputConfig::default()
-    };
+    let netflow = OutputSettings::eve(&eve).with_types([EveType::Netflow]);
+    let config = [OutputSettings::fast(&fast), netflow].into();
     let (sender, writer) = start(config, Policy::Block).unwrap();
     let wanted = ALL.map(|one| sender.types().has(one));
     assert_eq!(wanted, [false, false, true, false, false]);
@@ -169,18 +166,16 @@ fn each_output_takes_its_types() {
         sender.send(Record::Netflow(tcp_flow(), FlowDirection::ToClient));
     }
     sender.send(Record::Flow(tcp_flow()));
-    let OutputCounters { overflow, taken, other_overflow, other_taken, sinks } = writer.finish();
+    let OutputCounters { overflow, taken, other_overflow, other_taken, sinks, .. } =
+        writer.finish();
     assert_eq!((overflow, taken, other_overflow, other_taken), (0, 3, 0, 4));
     assert_eq!(sinks.iter().map(|sink| sink.written).collect::<Vec<_>>(), [3, 3]);
     let text = fs::read_to_string(&eve).unwrap();
     assert!(text.lines().all(|line| line.contains("\"event_type\":\"netflow\"")), "{text}");
 
     // Nobody wants records where there is no EVE file.
-    let config = OutputConfig {
-        fast: Some(fast),
-        eve_types: ALL.into_iter().collect(),
-        ..OutputConfig::default()
-    };
+    let off = OutputSettings { enabled: false, ..OutputSettings::eve(eve).with_types(ALL) };
+    let config = [OutputSettings::fast(fast), off].into();
     let (sender, _writer) = start(config, Policy::Block).unwrap();
     assert!(ALL.iter().all(|one| !sender.types().has(*one)));
     drop(sender);
@@ -262,10 +257,8 @@ fn engine_log(frames: &[Vec<u8>], rules: &str, settings: &[&str]) -> Vec<Value> 
     let dir = tempfile::tempdir().unwrap();
     let eve = dir.path().join("eve.json");
     let outputs = OutputConfig {
-        eve: Some(eve.clone()),
-        eve_types: ALL.into_iter().collect(),
         community_id: set.community_id(),
-        ..OutputConfig::default()
+        ..[OutputSettings::eve(&eve).with_types(ALL)].into()
     };
     let (records, writer) = output::start(outputs, Policy::Block).unwrap();
     let mut engine = Engine::new(EngineConfig::offline(&set), records);

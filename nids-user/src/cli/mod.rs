@@ -6,6 +6,7 @@ pub mod check;
 pub mod exit;
 pub mod interrupt;
 pub mod monitor;
+mod outputs;
 pub mod read;
 pub mod rules;
 pub mod run;

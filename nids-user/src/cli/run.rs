@@ -10,12 +10,13 @@ use std::time::Duration;
 use nids_abi::{FilterTable, MAX_CAPTURE};
 
 use super::exit::Failure;
+use super::outputs::OutputArgs;
 use super::rules::RuleArgs;
 use crate::capture::interface;
 use crate::capture::xdp::{self, Capture, DirectionChoice, ModeChoice};
 use crate::config::Settings;
 use crate::detect::memory::Shared;
-use crate::output::{self, EveType, OutputConfig, Policy};
+use crate::output::{self, Policy};
 use crate::runtime::control::Control;
 use crate::runtime::engine::{Engine, EngineConfig};
 use crate::runtime::privilege::{self, Identity};
@@ -36,23 +37,9 @@ pub struct Args {
     /// Rules: a file, or a folder with *.rules [default: rules/ here, else the built-in ones].
     #[arg(long, short, value_name = "PATH")]
     rules: Vec<PathBuf>,
-    /// Write alerts, or what --eve-types says, as EVE JSON to this file.
-    #[arg(long, value_name = "FILE")]
-    eve: Option<PathBuf>,
-    /// What to write there: alerts, flows that ended (as one record, or as one for each direction), and
-    /// what is odd about packets.
-    #[arg(
-        long,
-        value_name = "TYPES",
-        value_delimiter = ',',
-        default_value = "alert,packet",
-        requires = "eve"
-    )]
-    eve_types: Vec<EveType>,
-    /// Write alerts in Snort's fast format to this file.
-    #[arg(long, value_name = "FILE")]
-    fast: Option<PathBuf>,
-    /// Show alerts on standard output (this is the default).
+    #[command(flatten)]
+    outputs: OutputArgs,
+    /// Show alerts on standard output (the default, unless another output goes there).
     #[arg(long, overrides_with = "quiet")]
     console: bool,
     /// Do not show alerts on standard output.
@@ -144,15 +131,9 @@ pub fn run(args: Args) -> Result<(), Failure> {
         Ok(generation)
     };
     let first = build()?;
-    let outputs = OutputConfig {
-        console: !args.quiet,
-        fast: args.fast.clone(),
-        eve: args.eve.clone(),
-        eve_types: args.eve_types.iter().copied().collect(),
-        community_id: settings.community_id(),
-        ..OutputConfig::default()
-    };
-    let (alerts, writer) = output::start(outputs, Policy::Count)?;
+    args.outputs.apply(&mut settings);
+    settings.outputs.console = args.console || !(args.quiet || settings.outputs.uses_stdout());
+    let (alerts, writer) = output::start(settings.outputs.clone(), Policy::Count)?;
     let (mut capture, rings) = Capture::open(&capture_settings(&args, &settings, interfaces))?;
     for note in capture.notes() {
         log::info!("{note}");

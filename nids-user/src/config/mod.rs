@@ -18,6 +18,7 @@ use crate::detect::dataset::DatasetSettings;
 use crate::detect::iprep::ReputationSettings;
 use crate::detect::order::ActionOrder;
 use crate::flow::Limits;
+use crate::output::OutputConfig;
 use crate::rule::variables::Variables;
 use crate::stream;
 
@@ -62,6 +63,8 @@ pub struct Settings {
     pub community_id: bool,
     /// `community-id-seed`.
     pub community_id_seed: u16,
+    /// `outputs.*`. Its Community ID is that of the settings above.
+    pub outputs: OutputConfig,
 }
 
 impl Default for Settings {
@@ -85,6 +88,7 @@ impl Default for Settings {
             stream_checksums: true,
             community_id: false,
             community_id_seed: 0,
+            outputs: OutputConfig::default(),
         }
     }
 }
@@ -111,7 +115,7 @@ pub enum SettingError {
         /// The key.
         key: String,
         /// One that is spelled much alike.
-        suggestion: Option<&'static str>,
+        suggestion: Option<Box<str>>,
     },
     /// The key is known, its function is not there.
     Missing {

@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::capture::{Direction, Timestamp};
+use super::bits::{FlowVars, Names};
+use crate::capture::{Direction, LinkType, Timestamp};
 use crate::decode::Origin;
 use crate::flow::FlowView;
 use crate::rule::ast::Action;
@@ -80,6 +81,58 @@ pub struct Alert {
     pub outer: Option<Box<Outer>>,
     /// The rule's action was carried out on the packet.
     pub blocked: bool,
+    /// What rules remember of the flow, where there is any and an output wants it.
+    pub vars: Option<Box<Vars>>,
+    /// The bytes that it is about, where an output wants them.
+    pub evidence: Option<Box<Evidence>>,
+}
+
+/// The bytes that an alert is about. What no output wants is empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Evidence {
+    /// The payload: of the stream up to the match, or of the packet.
+    pub payload: Box<[u8]>,
+    /// The rule matched the stream, and not the packet alone.
+    pub in_stream: bool,
+    /// The packet's frame, or the datagram that was put together.
+    pub packet: Box<[u8]>,
+    /// How the packet begins.
+    pub link: LinkType,
+}
+
+impl Evidence {
+    /// How many they are.
+    pub fn bytes(&self) -> usize {
+        self.payload.len() + self.packet.len()
+    }
+}
+
+/// What rules remember of a flow, with the names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Vars {
+    /// `flowbits` that are set.
+    pub bits: Vec<Arc<str>>,
+    /// `flowint`.
+    pub ints: Vec<(Arc<str>, u32)>,
+    /// Captures of `pcre` and the like.
+    pub texts: Vec<(Arc<str>, Box<[u8]>)>,
+}
+
+impl Vars {
+    /// Those of a flow; `None` where there are none.
+    pub fn of(flow: Option<&FlowVars>) -> Option<Box<Self>> {
+        let (flow, names) = (flow?, Names::process());
+        let ints = flow.ints().iter().filter_map(|(id, value)| Some((id.name(names)?, *value)));
+        let texts =
+            flow.texts().iter().filter_map(|(id, text)| Some((id.name(names)?, text.clone())));
+        let vars = Self {
+            bits: flow.bits().flow_bits().filter_map(|bit| bit.name(names)).collect(),
+            ints: ints.collect(),
+            texts: texts.collect(),
+        };
+        let is_empty = vars.bits.is_empty() && vars.ints.is_empty() && vars.texts.is_empty();
+        (!is_empty).then(|| Box::new(vars))
+    }
 }
 
 /// The packet of the frame, around the one at hand.

@@ -12,6 +12,7 @@ use crate::flow::FlowDirection;
 use crate::rule::ast::Action;
 
 use super::alert::RuleInfo;
+use super::bits::FlowVars;
 use super::chain::{Input, Scratch, Verdict};
 use super::group::{GroupId, Scanned};
 use super::memory::{Kept, Shared};
@@ -100,6 +101,8 @@ pub struct Outcome {
     pub flow_dropped: bool,
     /// The packet is to be logged, for the `tag` of a rule.
     pub tagged: bool,
+    /// A rule with a `tag` has matched.
+    pub tag_began: bool,
 }
 
 /// One match to be told.
@@ -109,6 +112,10 @@ pub struct Found<'a> {
     pub rule: &'a Arc<RuleInfo>,
     /// Its action, or the one that a `rate_filter` puts in its place.
     pub action: Action,
+    /// It matched a piece of the stream.
+    pub in_stream: bool,
+    /// What rules remember of the packet's flow.
+    pub vars: Option<&'a FlowVars>,
 }
 
 impl Inspector {
@@ -373,6 +380,7 @@ impl Inspector {
                 Action::Alert | Action::Log => {}
             }
             if let Some(tag) = &signature.tag {
+                outcome.tag_began = true;
                 match (tag.scope, &mut *kept, ends) {
                     (tag::Scope::Session, Some((state, budget)), _) => {
                         FlowTags::add(state, key, tag, time, budget);
@@ -392,7 +400,9 @@ impl Inspector {
             }
             told += 1;
             self.counters.matches += 1;
-            found(Found { rule, action });
+            let in_stream = self.streamed.contains(index);
+            let vars = kept.as_ref().and_then(|(state, _)| state.vars());
+            found(Found { rule, action, in_stream, vars });
         }
         outcome
     }

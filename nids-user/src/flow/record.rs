@@ -6,6 +6,7 @@ use super::FlowDirection;
 use super::entry::{End, Flow, Kind, Stage, TtlRange};
 use super::key::Ends;
 use crate::capture::Timestamp;
+use crate::detect::alert::Vars;
 use crate::stream::State;
 
 /// A flow that ended, owned: it leaves the worker for the writer's queue. Of pairs the first is to the
@@ -42,6 +43,8 @@ pub struct FlowRecord {
     pub tcp: Option<TcpRecord>,
     /// What the kernel let by without showing it; `None`: nothing.
     pub bypassed: Option<Bypassed>,
+    /// What rules remember of it, where there is any and an output wants it.
+    pub vars: Option<Box<Vars>>,
 }
 
 /// What is left of a TCP session.
@@ -89,6 +92,7 @@ impl Flow {
             alerted: self.alerted,
             tcp,
             bypassed: self.shunt.as_ref().map(|shunt| shunt.bypassed),
+            vars: None,
         }
     }
 }

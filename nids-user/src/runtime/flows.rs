@@ -6,16 +6,18 @@
 
 use std::sync::Arc;
 
+use super::capture::{Capture, Kept};
 use super::engine::SkipReason;
-use super::record::{self, Out};
+use super::record::{self, Out, Shown};
 use super::shunting::{Shunting, still_matters};
 use crate::capture::Timestamp;
 use crate::capture::shunt::ShuntCounters;
 use crate::decode::{Packet, packet};
+use crate::detect::alert::Vars;
 use crate::detect::flow_state::Budget;
 use crate::detect::memory::Shared;
 use crate::detect::subject::{StreamFacts, Subject};
-use crate::detect::{Inspector, InspectorCounters, Piece, Ruleset};
+use crate::detect::{Inspector, InspectorCounters, Outcome, Piece, Ruleset};
 use crate::flow::{End, Flow, FlowDirection, FlowTable};
 use crate::output::{EveType, Record, RecordSender};
 use crate::stream::{self, Chunk, Session};
@@ -58,6 +60,8 @@ pub(super) struct Flows {
     shunting: Option<Shunting>,
     /// A piece of a stream with what lies before it.
     room: Vec<u8>,
+    /// The packets of alerting flows; `None`: nobody wants them.
+    capture: Option<Box<Capture>>,
 }
 
 impl Flows {
@@ -69,6 +73,7 @@ impl Flows {
         inline: bool,
         bypass: bool,
     ) -> Self {
+        let capture = records.wants().capture.map(|options| Box::new(Capture::new(options)));
         Self {
             table,
             slots: [None, None],
@@ -83,6 +88,7 @@ impl Flows {
             bypass,
             shunting: None,
             room: Vec::new(),
+            capture,
         }
     }
 
@@ -155,6 +161,7 @@ impl Flows {
             interface: interface(&self.interfaces, packet.frame.port),
             outer,
             blocks: self.inline,
+            alerts: self.capture.as_mut().map(|capture| &mut capture.alerts),
         };
         let Some(Slot { ruleset, inspector, tags_hosts }) = slot else {
             return Err(SkipReason::NoRuleset);
@@ -162,10 +169,15 @@ impl Flows {
         let Some(tracked) = tracked else {
             let subject = Subject::new(packet, None);
             inspector.begin(ruleset, &subject);
-            let outcome =
-                inspector.finish(ruleset, &subject, None, &mut |found| out.alert(found, &subject));
+            let outcome = inspector.finish(ruleset, &subject, None, &mut |found| {
+                out.alert(found, &subject, Shown::Nothing);
+            });
             if outcome.tagged {
                 out.tagged(&subject);
+            }
+            if let Some(capture) = &mut self.capture {
+                let kept = Kept::of(packet, outer);
+                capture.packet(&kept, None, &outcome, &self.interfaces, &self.records);
             }
             return Ok(());
         };
@@ -180,8 +192,13 @@ impl Flows {
                 session.raw(streams, direction, packet.payload, &mut |_| {});
                 session.settle(streams, direction, packet.payload);
             }
+            if let Some(capture) = &mut self.capture {
+                let (kept, outcome) = (Kept::of(packet, outer), Outcome::default());
+                capture.packet(&kept, Some(flow), &outcome, &self.interfaces, &self.records);
+            }
             if let Some(shunting) = &mut self.shunting
                 && flow.passed
+                && !flow.is_captured()
                 && shunting.is_due(flow, packet)
                 && let Some(displaced) =
                     shunting.shunt((tracked.index, flow), packet, direction, generation)
@@ -213,8 +230,10 @@ impl Flows {
             });
         }
         let kept = Some((&mut flow.state, &mut self.budget));
-        let outcome =
-            inspector.finish(ruleset, &subject, kept, &mut |found| out.alert(found, &subject));
+        let shown = flow.session.as_deref().map_or(Shown::Nothing, Shown::Of);
+        let outcome = inspector.finish(ruleset, &subject, kept, &mut |found| {
+            out.alert(found, &subject, shown);
+        });
         if outcome.tagged {
             out.tagged(&subject);
         }
@@ -224,6 +243,10 @@ impl Flows {
         if let Some(session) = &mut flow.session {
             session.settle(streams, direction, packet.payload);
         }
+        if let Some(capture) = &mut self.capture {
+            let kept = Kept::of(packet, outer);
+            capture.packet(&kept, Some(flow), &outcome, &self.interfaces, &self.records);
+        }
         if let Some(shunting) = &mut self.shunting
             && shunting.is_due(flow, packet)
         {
@@ -232,7 +255,8 @@ impl Flows {
                 self.bypass && session.is_some_and(|session| session.is_done(streams, direction))
             });
             let tags = *tags_hosts || flow.state.tags_mut().is_some_and(|tags| !tags.is_empty());
-            if (flow.passed || !tags && !still_matters(ruleset, flow, done))
+            if !flow.is_captured()
+                && (flow.passed || !tags && !still_matters(ruleset, flow, done))
                 && let Some(displaced) =
                     shunting.shunt((tracked.index, flow), packet, direction, generation)
             {
@@ -254,10 +278,17 @@ impl Flows {
             interface: interface(&self.interfaces, packet.frame.port),
             outer: None,
             blocks: self.inline,
+            alerts: self.capture.as_mut().map(|capture| &mut capture.alerts),
         };
         let subject = Subject::new(packet, None);
         inspector.begin(ruleset, &subject);
-        inspector.finish(ruleset, &subject, None, &mut |found| out.alert(found, &subject));
+        let outcome = inspector.finish(ruleset, &subject, None, &mut |found| {
+            out.alert(found, &subject, Shown::Nothing);
+        });
+        if let Some(capture) = &mut self.capture {
+            let kept = Kept::of(packet, None);
+            capture.packet(&kept, None, &outcome, &self.interfaces, &self.records);
+        }
     }
 
     /// Logs what was odd about a packet, where that is asked for.
@@ -269,7 +300,8 @@ impl Flows {
     ) {
         if self.records.types().has(EveType::Anomaly) {
             let interface = interface(&self.interfaces, packet.frame.port);
-            for anomaly in record::anomalies(packet, flow, in_stream, interface) {
+            let with_header = self.records.wants().packet_header;
+            for anomaly in record::anomalies(packet, flow, in_stream, interface, with_header) {
                 self.records.send(anomaly);
             }
         }
@@ -346,21 +378,34 @@ impl Flows {
                 interface: interface(&self.interfaces, flow.port),
                 outer: None,
                 blocks: self.inline,
+                alerts: self.capture.as_mut().map(|capture| &mut capture.alerts),
             };
             let raised_before = *out.raised;
             let looks_at_stream = inspector.begin(ruleset, &subject);
             let (messages, room) = (&flow.messages, &mut self.room);
             let waiting = flow.waiting.of(direction);
             let streams = self.table.streams();
+            let most = self.records.wants().payload;
+            let mut rest = Vec::new();
             session.finish(streams, direction, &mut |chunk| chunk.data.len(), &mut |chunk| {
                 if looks_at_stream && !chunk.data.is_empty() {
                     let since = messages.since_start(direction, chunk.offset);
+                    if most > 0 {
+                        let bytes = chunk.look_back(most.saturating_sub(chunk.data.len()), room);
+                        rest.clear();
+                        rest.extend_from_slice(last(bytes, most));
+                    }
                     show(&chunk, since, waiting, room, ruleset, inspector, &subject);
                 }
             });
             let kept = Some((&mut flow.state, &mut self.budget));
-            inspector.finish(ruleset, &subject, kept, &mut |found| out.alert(found, &subject));
+            inspector.finish(ruleset, &subject, kept, &mut |found| {
+                out.alert(found, &subject, Shown::Rest(&rest));
+            });
             flow.alerted |= *out.raised != raised_before;
+        }
+        if let Some(capture) = &mut self.capture {
+            capture.flow_end(flow, &self.interfaces, &self.records);
         }
     }
 
@@ -368,7 +413,10 @@ impl Flows {
     #[cold]
     fn log_flow(&self, flow: &Flow, end: End) {
         let interface = interface(&self.interfaces, flow.port).cloned();
-        let record = flow.record(end, self.table.now(), interface);
+        let mut record = flow.record(end, self.table.now(), interface);
+        if self.records.wants().vars {
+            record.vars = Vars::of(flow.state.vars());
+        }
         let types = self.records.types();
         if types.has(EveType::Netflow) {
             self.records.send(Record::Netflow(record.clone(), FlowDirection::ToServer));
@@ -381,6 +429,11 @@ impl Flows {
             self.records.send(Record::Flow(record));
         }
     }
+}
+
+/// The last bytes, `most` at most.
+fn last(bytes: &[u8], most: usize) -> &[u8] {
+    bytes.get(bytes.len().saturating_sub(most)..).unwrap_or_default()
 }
 
 fn interface(interfaces: &[Option<Arc<str>>], port: u16) -> Option<&Arc<str>> {

@@ -5,6 +5,7 @@
 //! hand over frames. **Stop.** The programs are taken off and their last runs awaited, the workers drain
 //! the rings to the end, the outputs are written out, and the balance is exact.
 
+mod capture;
 pub mod control;
 pub mod engine;
 mod flows;

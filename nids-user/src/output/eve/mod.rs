@@ -12,15 +12,16 @@ use header::Header;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::EveTypes;
-use super::field::{Calendar, put};
+use super::field::{self, Calendar, put};
 use super::record::{Anomaly, Oddity, Record, TaggedPacket};
-use crate::capture::Timestamp;
+use super::settings::EveOptions;
+use crate::capture::{LinkType, Timestamp};
+use crate::detect::alert::Vars;
 
 /// Writes EVE lines.
 #[derive(Debug)]
 pub(super) struct Eve {
-    types: EveTypes,
+    options: EveOptions,
     /// Seed of the Community ID, where records have one.
     community_id: Option<u16>,
     time: Calendar,
@@ -30,9 +31,9 @@ pub(super) struct Eve {
 }
 
 impl Eve {
-    pub(super) fn new(types: EveTypes, community_id: Option<u16>) -> Self {
+    pub(super) fn new(options: EveOptions, community_id: Option<u16>) -> Self {
         Self {
-            types,
+            options,
             community_id,
             time: Calendar::new(Calendar::ISO),
             inner_time: Calendar::new(Calendar::ISO),
@@ -42,7 +43,7 @@ impl Eve {
 
     /// Whether it writes records of this type.
     pub(super) fn takes(&self, record: &Record) -> bool {
-        self.types.has(record.eve_type())
+        record.eve_type().is_some_and(|one| self.options.types.has(one))
     }
 
     /// Appends one line with its line feed.
@@ -53,6 +54,7 @@ impl Eve {
             Record::Netflow(flow, direction) => self.netflow(out, flow, *direction),
             Record::Anomaly(anomaly) => self.anomaly(out, anomaly),
             Record::Packet(packet) => self.packet(out, packet),
+            Record::Captured(_) => return,
         }
         out.extend_from_slice(b"}\n");
     }
@@ -69,6 +71,11 @@ impl Eve {
         };
         let text = format_args!("{{\"type\":\"{kind}\",\"event\":\"{prefix}.{name}\"}}");
         put(out, format_args!(",\"anomaly\":{text}"));
+        if let Some((link, bytes)) =
+            anomaly.packet_header.as_ref().filter(|_| self.options.packet_header)
+        {
+            bytes_of_packet(out, bytes, *link);
+        }
     }
 
     /// One packet that the tag of a rule asks for.
@@ -77,8 +84,54 @@ impl Eve {
         header.write(out, &mut self.time);
         header.origin(out, packet.origin);
         self.community_id(out, &header);
-        let (bytes, link) = (STANDARD.encode(&packet.bytes), packet.link.number());
-        put(out, format_args!(",\"packet\":\"{bytes}\",\"packet_info\":{{\"linktype\":{link}}}"));
+        bytes_of_packet(out, &packet.bytes, packet.link);
+    }
+
+    /// What rules remember of the flow.
+    fn vars(&self, out: &mut Vec<u8>, vars: Option<&Vars>) {
+        let Some(Vars { bits, ints, texts }) = vars.filter(|_| self.options.vars) else { return };
+        let mut before = ",\"metadata\":{";
+        let mut list = |out: &mut Vec<u8>,
+                        key: &str,
+                        brackets: [char; 2],
+                        items: &mut dyn Iterator<Item = Vec<u8>>| {
+            let mut first = true;
+            for item in items {
+                match first {
+                    true => put(out, format_args!("{before}\"{key}\":{}", brackets[0])),
+                    false => out.push(b','),
+                }
+                out.extend_from_slice(&item);
+                (first, before) = (false, ",");
+            }
+            if !first {
+                put(out, format_args!("{}", brackets[1]));
+            }
+        };
+        let text = |text: &str| {
+            let mut out = Vec::new();
+            field::string(&mut out, text);
+            out
+        };
+        list(out, "flowbits", ['[', ']'], &mut bits.iter().map(|name| text(name)));
+        let int = |(name, value): &(std::sync::Arc<str>, u32)| {
+            let mut item = text(name);
+            put(&mut item, format_args!(":{value}"));
+            item
+        };
+        list(out, "flowints", ['{', '}'], &mut ints.iter().map(int));
+        let var = |(name, value): &(std::sync::Arc<str>, Box<[u8]>)| {
+            let mut item = vec![b'{'];
+            item.extend(text(name));
+            item.push(b':');
+            field::printable(&mut item, value);
+            item.push(b'}');
+            item
+        };
+        list(out, "flowvars", ['[', ']'], &mut texts.iter().map(var));
+        if before == "," {
+            out.push(b'}');
+        }
     }
 
     /// As Suricata does it, only what has a flow has a Community ID.
@@ -96,4 +149,10 @@ impl Eve {
         self.inner_time.write(out, time);
         out.extend_from_slice(b"+0000\"");
     }
+}
+
+/// The bytes of a packet, and how they begin.
+fn bytes_of_packet(out: &mut Vec<u8>, bytes: &[u8], link: LinkType) {
+    let (bytes, link) = (STANDARD.encode(bytes), link.number());
+    put(out, format_args!(",\"packet\":\"{bytes}\",\"packet_info\":{{\"linktype\":{link}}}"));
 }
