@@ -1,6 +1,7 @@
 //! Stages on data made here, without the kernel.
 
 mod corpus;
+mod destinations;
 pub(crate) mod detect;
 mod engine;
 mod evasion;
@@ -8,5 +9,6 @@ mod monitor_filter;
 mod output;
 mod output_follow;
 mod records;
+mod rotation;
 mod stream;
 mod tunnel;

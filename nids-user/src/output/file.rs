@@ -175,17 +175,24 @@ impl FileTarget {
         }
     }
 
-    /// Bytes that the file may still take before it is put away. 0: now.
+    /// Whether the file is to be put away by time.
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        !self.is_fresh()
+            && self.may_rotate(now)
+            && self.next_turn.is_some_and(|turn| SystemTime::now() >= turn)
+    }
+
+    /// Bytes that the file may still take before it is put away.
     pub(super) fn room(&self, now: Instant) -> u64 {
-        let Some(open) = self.open.as_ref().filter(|open| open.regular) else { return u64::MAX };
-        if self.not_before.is_some_and(|then| now < then) {
+        let Some(open) = self.open.as_ref().filter(|_| self.may_rotate(now)) else {
             return u64::MAX;
-        }
-        let is_empty = open.size <= open.begin;
-        if !is_empty && self.next_turn.is_some_and(|turn| SystemTime::now() >= turn) {
-            return 0;
-        }
+        };
         self.rotation.size.map_or(u64::MAX, |size| size.saturating_sub(open.size))
+    }
+
+    fn may_rotate(&self, now: Instant) -> bool {
+        self.open.as_ref().is_some_and(|open| open.regular)
+            && self.not_before.is_none_or(|then| now >= then)
     }
 
     /// Whether no record is in the file: one that does not fit will not fit into the next one either.
@@ -225,7 +232,7 @@ impl FileTarget {
         }
     }
 
-    /// When the file is put away by time, where it has records.
+    /// When the file is to be put away by time, where it has records.
     pub(super) fn turn(&self) -> Option<SystemTime> {
         self.next_turn.filter(|_| !self.is_fresh())
     }

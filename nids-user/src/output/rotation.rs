@@ -64,7 +64,8 @@ pub(super) fn old_files(path: &Path) -> io::Result<Vec<Old>> {
     Ok(found)
 }
 
-/// Renames the file, where it is the one with this device and inode: another one is not ours to move.
+/// Renames the file, where it is the one with this device and inode: another one is not ours to move, and
+/// one that somebody else has moved is away already.
 pub(super) fn put_away(path: &Path, id: (u64, u64), now: SystemTime) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Ok(there) if (there.dev(), there.ino()) == id => {}
@@ -76,7 +77,10 @@ pub(super) fn put_away(path: &Path, id: (u64, u64), now: SystemTime) -> io::Resu
     let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
     let now = i64::try_from(now).unwrap_or(i64::MAX);
     let time = newest.map_or(now, |newest| now.max(newest + 1));
-    fs::rename(path, with_suffix(path, &stamp(time)))
+    match fs::rename(path, with_suffix(path, &stamp(time))) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
 }
 
 /// The name with a dot and this behind it.

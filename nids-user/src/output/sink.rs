@@ -123,6 +123,16 @@ impl Sink {
         if !self.format.takes(record) {
             return None;
         }
+        let mut change = None;
+        if self.waiting.len() >= self.most_waiting && matches!(self.state, State::Working) {
+            // A batch may be larger than the backlog.
+            change = self.flush(Instant::now());
+        }
+        let added = self.add(record);
+        change.or(added)
+    }
+
+    fn add(&mut self, record: &Record) -> Option<Change> {
         let reason = match &self.state {
             State::Closed => Some(LossReason::BrokenPipe),
             State::Failing { reason, probing: false, .. } if self.drops(*reason) => Some(*reason),
@@ -274,14 +284,7 @@ impl Sink {
             file.look();
         }
         let result = loop {
-            let room = match self.target.file() {
-                Some(file) => match file.room(now) {
-                    0 if file.is_fresh() => u64::MAX,
-                    room => room,
-                },
-                None => u64::MAX,
-            };
-            if room == 0 && !self.waiting.is_split() {
+            if !self.waiting.is_split() && self.target.file().is_some_and(|file| file.is_due(now)) {
                 match self.rotate(now) {
                     Ok(change) => stuck = stuck.or(change),
                     Err(error) => break Err(error),
@@ -291,6 +294,7 @@ impl Sink {
             if self.waiting.is_empty() {
                 break Ok(());
             }
+            let room = self.target.file().map_or(u64::MAX, |file| file.room(now));
             let mut part = match self.target.is_datagram() {
                 true => self.waiting.first(),
                 false => self.waiting.within(room),
