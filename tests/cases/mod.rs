@@ -1,5 +1,6 @@
 //! Stages on data made here, without the kernel.
 
+mod alert_pcap;
 mod corpus;
 mod destinations;
 pub(crate) mod detect;

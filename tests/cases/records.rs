@@ -256,10 +256,10 @@ fn engine_log(frames: &[Vec<u8>], rules: &str, settings: &[&str]) -> Vec<Value> 
     settings.iter().for_each(|setting| set.set(setting).unwrap());
     let dir = tempfile::tempdir().unwrap();
     let eve = dir.path().join("eve.json");
-    let outputs = OutputConfig {
-        community_id: set.community_id(),
-        ..[OutputSettings::eve(&eve).with_types(ALL)].into()
-    };
+    let mut output = OutputSettings::eve(&eve).with_types(ALL);
+    (output.eve.payload, output.eve.printable) = (true, true);
+    (output.eve.packet, output.eve.packet_header) = (true, true);
+    let outputs = OutputConfig { community_id: set.community_id(), ..[output].into() };
     let (records, writer) = output::start(outputs, Policy::Block).unwrap();
     let mut engine = Engine::new(EngineConfig::offline(&set), records);
     let parsed = parser::parse_str(&Arc::from(Path::new("test.rules")), rules);
@@ -321,7 +321,7 @@ fn packets_that_a_tag_asks_for_are_logged() {
 }
 
 const RULES: &str = r#"
-alert ip any any -> any any (msg:"evil"; content:"evil"; sid:1; rev:2; metadata:a b, c d;)
+alert ip any any -> any any (msg:"evil"; content:"evil"; flowbits:set,seen; flowint:number,=,3; sid:1; rev:2; metadata:a b, c d;)
 drop tcp any any -> any any (msg:"syn"; flags:S; sid:2;)
 "#;
 
@@ -421,7 +421,10 @@ outputs:
       filename: eve.json
       community-id: true
       types:
-        - alert
+        - alert:
+            payload: yes
+            payload-printable: yes
+            packet: yes
         - flow
         - netflow
         - anomaly:
@@ -429,6 +432,7 @@ outputs:
               decode: yes
               stream: yes
               applayer: no
+            packethdr: yes
 vlan:
   use-for-tracking: true
 ";

@@ -114,8 +114,6 @@ pub struct Vars {
     pub bits: Vec<Arc<str>>,
     /// `flowint`.
     pub ints: Vec<(Arc<str>, u32)>,
-    /// Captures of `pcre` and the like.
-    pub texts: Vec<(Arc<str>, Box<[u8]>)>,
 }
 
 impl Vars {
@@ -123,15 +121,11 @@ impl Vars {
     pub fn of(flow: Option<&FlowVars>) -> Option<Box<Self>> {
         let (flow, names) = (flow?, Names::process());
         let ints = flow.ints().iter().filter_map(|(id, value)| Some((id.name(names)?, *value)));
-        let texts =
-            flow.texts().iter().filter_map(|(id, text)| Some((id.name(names)?, text.clone())));
         let vars = Self {
             bits: flow.bits().flow_bits().filter_map(|bit| bit.name(names)).collect(),
             ints: ints.collect(),
-            texts: texts.collect(),
         };
-        let is_empty = vars.bits.is_empty() && vars.ints.is_empty() && vars.texts.is_empty();
-        (!is_empty).then(|| Box::new(vars))
+        (!vars.bits.is_empty() || !vars.ints.is_empty()).then(|| Box::new(vars))
     }
 }
 

@@ -155,7 +155,7 @@ pub enum DiskFull {
 pub struct EveOptions {
     /// `types`.
     pub types: EveTypes,
-    /// `metadata`: flow bits, numbers and variables, in alerts and flows.
+    /// `metadata`: flow bits and numbers, in alerts and flows.
     pub vars: bool,
     /// `alert.payload`, in base64.
     pub payload: bool,

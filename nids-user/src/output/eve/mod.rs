@@ -89,49 +89,24 @@ impl Eve {
 
     /// What rules remember of the flow.
     fn vars(&self, out: &mut Vec<u8>, vars: Option<&Vars>) {
-        let Some(Vars { bits, ints, texts }) = vars.filter(|_| self.options.vars) else { return };
-        let mut before = ",\"metadata\":{";
-        let mut list = |out: &mut Vec<u8>,
-                        key: &str,
-                        brackets: [char; 2],
-                        items: &mut dyn Iterator<Item = Vec<u8>>| {
-            let mut first = true;
-            for item in items {
-                match first {
-                    true => put(out, format_args!("{before}\"{key}\":{}", brackets[0])),
-                    false => out.push(b','),
-                }
-                out.extend_from_slice(&item);
-                (first, before) = (false, ",");
-            }
-            if !first {
-                put(out, format_args!("{}", brackets[1]));
-            }
-        };
-        let text = |text: &str| {
-            let mut out = Vec::new();
-            field::string(&mut out, text);
-            out
-        };
-        list(out, "flowbits", ['[', ']'], &mut bits.iter().map(|name| text(name)));
-        let int = |(name, value): &(std::sync::Arc<str>, u32)| {
-            let mut item = text(name);
-            put(&mut item, format_args!(":{value}"));
-            item
-        };
-        list(out, "flowints", ['{', '}'], &mut ints.iter().map(int));
-        let var = |(name, value): &(std::sync::Arc<str>, Box<[u8]>)| {
-            let mut item = vec![b'{'];
-            item.extend(text(name));
-            item.push(b':');
-            field::printable(&mut item, value);
-            item.push(b'}');
-            item
-        };
-        list(out, "flowvars", ['[', ']'], &mut texts.iter().map(var));
-        if before == "," {
-            out.push(b'}');
+        let Some(Vars { bits, ints }) = vars.filter(|_| self.options.vars) else { return };
+        let mut before = ",\"metadata\":{\"flowbits\":[";
+        for name in bits {
+            out.extend_from_slice(before.as_bytes());
+            field::string(out, name);
+            before = ",";
         }
+        let [mut before, end] = match bits.is_empty() {
+            true => [",\"metadata\":{\"flowints\":{", "}"],
+            false => ["],\"flowints\":{", "]}"],
+        };
+        for (name, value) in ints {
+            out.extend_from_slice(before.as_bytes());
+            field::string(out, name);
+            put(out, format_args!(":{value}"));
+            before = ",";
+        }
+        out.extend_from_slice(if ints.is_empty() { end.as_bytes() } else { b"}}" });
     }
 
     /// As Suricata does it, only what has a flow has a Community ID.
