@@ -375,11 +375,17 @@ fn traffic() -> Session {
 }
 
 /// What of a record must be equal. Suricata's clock differs where no packet is at hand; protocols above
-/// TCP are not parsed here; `pcap_cnt` of a packet in a tunnel is where Suricata 8 has it, too.
+/// TCP are not parsed here; `pcap_cnt` of a packet in a tunnel is where Suricata 8 has it, too. `packet` is the
+/// frame here also for a packet in a tunnel, and the end of a flow has none, but the payload.
 fn comparable(mut event: Value) -> String {
     let fields = event.as_object_mut().unwrap();
     let real = fields.contains_key("pcap_cnt");
     let inside = fields.contains_key("tunnel");
+    if inside || fields.get("pkt_src").is_some_and(|from| from == "stream (flow timeout)") {
+        for key in ["packet", "packet_info", "payload", "payload_printable"] {
+            fields.remove(key);
+        }
+    }
     fields.remove("flow_id");
     fields.remove("app_proto");
     if !real && !inside {

@@ -4,4 +4,5 @@ mod alerts;
 mod check;
 mod errors;
 mod monitor;
+mod outputs;
 mod read;

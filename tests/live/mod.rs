@@ -14,6 +14,7 @@ mod leftover;
 mod mission;
 mod monitor;
 pub mod netns;
+mod outputs;
 mod process;
 mod program;
 pub mod reference;

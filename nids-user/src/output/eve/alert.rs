@@ -79,7 +79,8 @@ impl Eve {
         if self.options.payload && !payload.is_empty() {
             put(out, format_args!(",\"payload\":\"{}\"", STANDARD.encode(payload)));
         }
-        if self.options.printable && !payload.is_empty() {
+        // Suricata writes this one also where the packet has none.
+        if self.options.printable && !(payload.is_empty() && *in_stream) {
             out.extend_from_slice(b",\"payload_printable\":");
             field::printable(out, payload);
         }

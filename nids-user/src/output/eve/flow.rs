@@ -114,6 +114,7 @@ impl Eve {
             tcp_flags(out, flags);
             out.push(b'}');
         }
+        self.vars(out, flow.vars.as_deref());
         self.community_id(out, &header);
     }
 }
