@@ -2,8 +2,8 @@
 //! flows, which the kernel may not let by.
 
 use std::fs;
-use std::io::Read;
-use std::net::UdpSocket;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream, UdpSocket};
 use std::os::unix::net::UnixListener;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::netns::{Bed, LIMIT, SERVER, SERVER_IFACE, wait_until};
 use super::sensor::Sensor;
-use super::service::{TcpServer, send};
+use super::service::TcpServer;
 use super::{nids, ready};
 
 const RULES: &str = "alert udp any any -> any 9 (msg:\"word\"; content:\"word\"; sid:1;)\n\
@@ -163,8 +163,15 @@ fn a_flow_that_is_kept_is_not_let_by() {
         let limit = format!("outputs.pcap.0.flow-limit={limit}");
         let mut sensor =
             start(&bed, &[&limit], &["--mode", "driver", "--alert-pcap", "alert.pcapng"]);
-        let request = [b"GET /etc/passwd HTTP/1.0\r\n\r\n", &vec![b'x'; 6 << 20][..]].concat();
-        send(&bed.client, SERVER[0], 80, &request).unwrap();
+        let mut stream = bed.client.within(|| TcpStream::connect((SERVER[0], 80)).unwrap());
+        stream.write_all(b"GET /etc/passwd HTTP/1.0\r\n\r\n").unwrap();
+        for _ in 0..96 {
+            // Slowly, so that a verdict comes before the end.
+            std::thread::sleep(Duration::from_millis(10));
+            stream.write_all(&[b'x'; 64 << 10]).unwrap();
+        }
+        stream.shutdown(Shutdown::Write).unwrap();
+        stream.read_to_end(&mut Vec::new()).unwrap();
         std::thread::sleep(Duration::from_millis(500));
         assert!(sensor.stop().unwrap().success());
         let balance = sensor.balance().unwrap();
