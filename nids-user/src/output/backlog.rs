@@ -168,7 +168,8 @@ mod tests {
             }
             prop_assert_eq!(out, entries.concat());
             prop_assert_eq!(whole, entries.len() as u64);
-            prop_assert!(backlog.is_empty() && backlog.len() == 0);
+            prop_assert!(backlog.is_empty());
+            prop_assert_eq!(backlog.len(), 0);
         }
     }
 }

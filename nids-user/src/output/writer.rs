@@ -479,3 +479,53 @@ impl std::fmt::Display for Output {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capture::{Direction, LinkType, Timestamp};
+    use crate::output::CapturedPacket;
+
+    fn packet(bytes: usize) -> Record {
+        Record::Captured(CapturedPacket {
+            time: Timestamp(0),
+            interface: None,
+            direction: Direction::Ingress,
+            link: LinkType::Ethernet,
+            wire_len: 0,
+            bytes: vec![0; bytes].into(),
+            alerts: Vec::new(),
+        })
+    }
+
+    /// A sender without writer.
+    fn sender(packets: usize) -> (RecordSender, Receiver<Record>, Receiver<Record>) {
+        let ((queue, records), (packets, captured)) = (bounded(10), bounded(packets));
+        let (policy, wants) = (Policy::Count, Wants::default());
+        let sender = RecordSender { queue, packets, policy, wants, totals: Arc::default() };
+        (sender, records, captured)
+    }
+
+    /// Packets are bounded by their bytes and by their number, and take no place from other records.
+    #[test]
+    fn packets_that_are_too_many() {
+        let (sender, records, captured) = sender(5);
+        sender.send(packet(MAX_QUEUED - 10));
+        sender.send(packet(11));
+        sender.send(packet(10));
+        assert_eq!(captured.len(), 2);
+        assert_eq!(sender.totals.queued.load(Ordering::Relaxed), MAX_QUEUED);
+        (0..9).for_each(|_| sender.send(packet(0)));
+        assert_eq!(captured.len(), 5);
+        assert_eq!(sender.totals.other_overflow.load(Ordering::Relaxed), 1 + 6);
+        assert!(records.is_empty());
+    }
+
+    /// One alone may be of any size, or it never could go.
+    #[test]
+    fn a_packet_that_is_larger_than_all() {
+        let (sender, _records, captured) = sender(5);
+        sender.send(packet(MAX_QUEUED + 1));
+        assert_eq!(captured.len(), 1);
+    }
+}
