@@ -18,7 +18,7 @@ use nids_abi::{
 
 use crate::flow;
 use crate::frame::Frame;
-use crate::maps::{NIDS_SNAPLEN, NIDS_WORKERS, RINGS, WANT};
+use crate::maps::{BEAT, NIDS_SILENCE, NIDS_SNAPLEN, NIDS_WORKERS, RINGS, WANT};
 use crate::parse::{Layers, headers};
 use crate::shunt;
 
@@ -43,8 +43,8 @@ pub fn captured_len(wire_len: u32) -> u32 {
 }
 
 /// Puts a record of the frame into a ring. Gives the reason of `stamp` back, or [`Reason::Shunted`]
-/// where the agent needs no more of this flow, [`Reason::LostRingFull`], or [`Reason::LostCopy`] where there
-/// is no such ring or the bytes cannot be read.
+/// where the agent needs no more of this flow, [`Reason::LostSilent`] where it is not there,
+/// [`Reason::LostRingFull`], or [`Reason::LostCopy`] where there is no such ring or the bytes cannot be read.
 ///
 /// `SHUNT`: look the flow up. Apart from the function that does not, which then pays nothing for it.
 ///
@@ -67,10 +67,14 @@ pub fn hand_over<F: Frame, const SHUNT: bool>(frame: F, wire_len: u32, stamp: St
     {
         return Reason::Shunted;
     }
+    // SAFETY: no conditions.
+    let now = unsafe { bpf_ktime_get_ns() };
+    if is_silent(now) {
+        return Reason::LostSilent;
+    }
     let flag = |set: bool, flag: u8| if set { flag } else { 0 };
     let header = RecordHeader {
-        // SAFETY: no conditions.
-        time_ns: unsafe { bpf_ktime_get_ns() },
+        time_ns: now,
         pair_hash: pair_word.map_or(0, pair_hash),
         wire_len,
         captured_len: captured_len(wire_len),
@@ -90,6 +94,20 @@ pub fn hand_over<F: Frame, const SHUNT: bool>(frame: F, wire_len: u32, stamp: St
         Ok(()) => stamp.reason,
         Err(lost) => lost,
     }
+}
+
+/// Whether the agent has not been seen at work for too long: what is handed over would wait for nobody.
+#[inline(always)]
+fn is_silent(now: u64) -> bool {
+    let limit = NIDS_SILENCE.load();
+    if limit == 0 {
+        return false;
+    }
+    let Some(beat) = BEAT.get_ptr(0) else { return false };
+    // SAFETY: the word of the map, which the agent writes as one.
+    let beat = unsafe { beat.read_volatile() };
+    // A beat may be younger than this frame.
+    now.saturating_sub(beat) > limit
 }
 
 /// Puts the header and the first `header.captured_len` bytes of the frame into a ring.

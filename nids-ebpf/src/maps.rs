@@ -30,6 +30,11 @@ const MAPPED: usize = 1 << 10;
 #[btf_map]
 pub static SHUNT: Array<ShuntEntry, 1, MAPPED> = Array::new();
 
+/// A map, not a global such as `CONTROL`: it is looked at only where a frame is handed over, and the agent
+/// writes it without a system call.
+#[btf_map]
+pub static BEAT: Array<u64, 1, MAPPED> = Array::new();
+
 /// A global the agent may write to: an array with one value for the agent, and for the programs an
 /// address, where an array's element would cost a look-up.
 #[unsafe(no_mangle)]
@@ -55,5 +60,7 @@ pub static NIDS_SNAPLEN: Global<u32> = Global::new(MAX_CAPTURE as u32);
 pub static NIDS_TAP: Global<u8> = Global::new(0);
 #[unsafe(no_mangle)]
 pub static NIDS_SHUNT_SLOTS: Global<u32> = Global::new(0);
+#[unsafe(no_mangle)]
+pub static NIDS_SILENCE: Global<u64> = Global::new(0);
 #[unsafe(no_mangle)]
 pub static NIDS_DEBUG: Global<u8> = Global::new(0);

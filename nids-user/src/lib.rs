@@ -12,6 +12,7 @@
 //! line. Invariants: a frame is borrowed from its source and never copied on the way; nothing is shared
 //! between workers on the packet path; every frame that is not inspected has a counter with a reason.
 
+pub mod app;
 pub mod capture;
 pub mod cli;
 pub mod config;

@@ -9,6 +9,8 @@ mod chain;
 mod dataset;
 #[path = "../../nids-user/fuzz/checks/decode.rs"]
 mod decode;
+#[path = "../../nids-user/fuzz/checks/dns.rs"]
+mod dns;
 #[path = "../../nids-user/fuzz/checks/pcap_file.rs"]
 mod pcap_file;
 #[path = "../../nids-user/fuzz/checks/pcre.rs"]
@@ -55,6 +57,11 @@ fn dataset_seeds() {
 #[test]
 fn decode_seeds() {
     replay("decode", decode::check);
+}
+
+#[test]
+fn dns_seeds() {
+    replay("dns", dns::check);
 }
 
 #[test]

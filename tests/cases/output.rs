@@ -54,6 +54,8 @@ pub(crate) fn alert(rule: RuleInfo) -> Alert {
         origin: Origin::Wire,
         outer: None,
         blocked: false,
+        app_proto: None,
+        app: None,
         vars: None,
         evidence: None,
     }

@@ -54,6 +54,7 @@ fn tcp_flow() -> FlowRecord {
         stage: Stage::Closed,
         end: End::Shutdown,
         alerted: true,
+        app_proto: None,
         tcp: Some(TcpRecord { flags: [0x1b, 0x12], state: Some(State::Closed) }),
         bypassed: None,
         vars: None,

@@ -2,6 +2,7 @@
 
 mod alerts;
 mod check;
+mod config;
 mod errors;
 mod monitor;
 mod outputs;

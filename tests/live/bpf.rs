@@ -62,6 +62,8 @@ pub struct Globals {
     pub ring: u32,
     /// Slots of the flow table, a multiple of the workers; 0: no flow is shunted.
     pub shunt: u32,
+    /// Nanoseconds without a beat after which the agent counts as gone; 0: never.
+    pub silence: u64,
 }
 
 impl Default for Globals {
@@ -74,6 +76,7 @@ impl Default for Globals {
             debug: 0,
             ring: 1 << 20,
             shunt: 0,
+            silence: 0,
         }
     }
 }
@@ -138,6 +141,7 @@ impl Kernel {
             .override_global(nids_abi::GLOBAL_SEED, &globals.seed, true)
             .override_global(nids_abi::GLOBAL_SNAPLEN, &globals.snaplen, true)
             .override_global(nids_abi::GLOBAL_TAP, &globals.tap, true)
+            .override_global(nids_abi::GLOBAL_SILENCE, &globals.silence, true)
             .override_global(nids_abi::GLOBAL_DEBUG, &globals.debug, true)
             .override_global(nids_abi::GLOBAL_SHUNT_SLOTS, &(globals.shunt / globals.workers), true)
             .map_max_entries(nids_abi::MAP_SHUNT, globals.shunt.max(1))
@@ -216,6 +220,12 @@ impl Kernel {
     /// Descriptors of the rings, to wait on.
     pub fn ring_descriptors(&self) -> Vec<RawFd> {
         self.rings.iter().map(|(_, ring)| ring.as_raw_fd()).collect()
+    }
+
+    /// Sets the moment at which the agent was last seen at work (`CLOCK_MONOTONIC`, ns).
+    pub fn beat(&mut self, time: u64) {
+        let mut map: Array<_, u64> = typed(self.ebpf.map_mut(nids_abi::MAP_BEAT));
+        map.set(0, time, 0).expect("in range");
     }
 
     /// Sets the generation in force and whether the agent is ready.
@@ -362,7 +372,7 @@ impl Kernel {
 }
 
 /// Every counter that is part of the balance, but [`Reason::Seen`].
-const REASONS: [Reason; 15] = [
+const REASONS: [Reason; 16] = [
     Reason::TcpLevel,
     Reason::UdpLevel,
     Reason::IcmpType,
@@ -374,6 +384,7 @@ const REASONS: [Reason; 15] = [
     Reason::Shunted,
     Reason::LostRingFull,
     Reason::LostCopy,
+    Reason::LostSilent,
     Reason::Wanted,
     Reason::Fragment,
     Reason::Unjudged,

@@ -124,7 +124,7 @@ fn random_frames(hook: Hook, seed: u64) {
     let globals = Globals { workers: 3, ..Globals::default() };
     let Some(mut kernel) = Kernel::load(globals) else { return };
     let mut random = Random(seed);
-    let mut reasons = [0_usize; 16];
+    let mut reasons = [0_usize; Reason::FIRST_SIZE];
     let mut judged = 0;
     for round in 0..TABLES {
         let table = table(&mut random);

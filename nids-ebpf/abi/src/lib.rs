@@ -11,7 +11,7 @@
 
 /// Changes whenever a layout or meaning in this file changes. The object carries it in the global
 /// [`GLOBAL_ABI`], and the agent refuses an object with another number.
-pub const ABI_VERSION: u32 = 3;
+pub const ABI_VERSION: u32 = 4;
 
 // ------------------------------------------------------------------------------------------ names
 
@@ -30,6 +30,9 @@ pub const MAP_WANT: &str = "WANT";
 /// `Array` that may be mapped into the agent's memory, with [`GLOBAL_SHUNT_SLOTS`] [`ShuntEntry`]s for
 /// each worker, indexed by [`shunt_slot`].
 pub const MAP_SHUNT: &str = "SHUNT";
+/// `Array` that may be mapped into the agent's memory, with one `u64`: the last moment (`CLOCK_MONOTONIC`,
+/// ns) at which the agent was seen at work, all of it. See [`GLOBAL_SILENCE`].
+pub const MAP_BEAT: &str = "BEAT";
 
 /// XDP program for drivers without multi-buffer support. Kernel names are cut at 15 bytes.
 pub const PROG_XDP: &str = "nids_xdp";
@@ -55,6 +58,9 @@ pub const GLOBAL_TAP: &str = "NIDS_TAP";
 /// Read-only global, `u32`: slots of [`MAP_SHUNT`] that each worker has; together at most
 /// [`MAX_SHUNT_SLOTS`]. 0: no flow is ever shunted, and the programs have no code for it.
 pub const GLOBAL_SHUNT_SLOTS: &str = "NIDS_SHUNT_SLOTS";
+/// Read-only global, `u64`: nanoseconds without a beat after which the programs take the agent for gone,
+/// and count what they would hand over as [`Reason::LostSilent`]. 0: never, and no code for it.
+pub const GLOBAL_SILENCE: &str = "NIDS_SILENCE";
 /// Read-only global, `u8`: 1 lets the programs log each decision through aya-log.
 pub const GLOBAL_DEBUG: &str = "NIDS_DEBUG";
 
@@ -269,29 +275,31 @@ pub enum Reason {
     LostRingFull = 10,
     /// Lost: the bytes could not be read, or the ring does not exist.
     LostCopy = 11,
+    /// Lost: the agent has not been seen at work for [`GLOBAL_SILENCE`].
+    LostSilent = 12,
 
     /// Forwarded: ports, type or protocol are wanted.
-    Wanted = 12,
+    Wanted = 13,
     /// Forwarded: a fragment.
-    Fragment = 13,
+    Fragment = 14,
     /// Forwarded: the program could not judge it.
-    Unjudged = 14,
+    Unjudged = 15,
     /// Forwarded: no IP, and that is wanted.
-    WantedNonIp = 15,
+    WantedNonIp = 16,
 
     /// Bytes on the wire of all frames seen.
-    SeenBytes = 16,
+    SeenBytes = 20,
     /// Bytes on the wire of the frames forwarded.
-    ForwardedBytes = 17,
+    ForwardedBytes = 21,
     /// Forwarded frames that were cut to the snap length or to [`MAX_CAPTURE`].
-    Truncated = 18,
+    Truncated = 22,
     /// Bytes on the wire of the frames shunted.
-    ShuntedBytes = 19,
+    ShuntedBytes = 23,
 }
 
 impl Reason {
     /// Counters from here on are sizes and notes, not part of the sum.
-    pub const FIRST_SIZE: usize = 16;
+    pub const FIRST_SIZE: usize = 20;
     /// Frames that no rule could care about.
     pub const FILTERED: [Self; 8] = [
         Self::TcpLevel,
@@ -306,7 +314,7 @@ impl Reason {
     /// Frames of flows that the agent asked to be spared.
     pub const SHUNTED: [Self; 1] = [Self::Shunted];
     /// Frames that a rule could have cared about and that did not reach the agent.
-    pub const LOST: [Self; 2] = [Self::LostRingFull, Self::LostCopy];
+    pub const LOST: [Self; 3] = [Self::LostRingFull, Self::LostCopy, Self::LostSilent];
     /// Frames that were put into a ring.
     pub const FORWARDED: [Self; 4] =
         [Self::Wanted, Self::Fragment, Self::Unjudged, Self::WantedNonIp];

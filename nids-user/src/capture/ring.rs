@@ -410,7 +410,7 @@ mod tests {
         l4_offset: 0,
         ip_proto: 0,
         flags: FLAG_EGRESS | FLAG_VLAN_OFFLOAD,
-        reason: 11,
+        reason: 13,
         generation: 1,
     };
 

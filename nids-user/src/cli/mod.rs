@@ -2,7 +2,9 @@
 //! an [`exit::Failure`] with a documented exit code.
 
 pub mod alerts;
+mod arguments;
 pub mod check;
+pub mod config;
 pub mod exit;
 pub mod interrupt;
 pub mod monitor;
@@ -13,6 +15,7 @@ pub mod run;
 pub mod stdout;
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -21,6 +24,10 @@ use clap::{Parser, Subcommand};
 #[derive(Parser)]
 #[command(name = "nids", version, about, after_help = exit::HELP)]
 struct Cli {
+    /// Settings of run, read and check [default: /etc/nids/nids.toml, if it is there; environment:
+    /// NIDS_CONFIG].
+    #[arg(long, value_name = "FILE", global = true, env = "NIDS_CONFIG", hide_env = true)]
+    config: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -33,16 +40,23 @@ enum Command {
     Monitor(monitor::Args),
     Read(read::Args),
     Check(check::Args),
+    Config(config::Args),
 }
 
 /// Parses the command line and runs the subcommand.
 pub fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    let arguments = match arguments::effective(std::env::args_os().collect()) {
+        Ok(arguments) => arguments,
+        Err(failure) => return failure.report(),
+    };
+    let Cli { command, config } = Cli::parse_from(arguments);
+    let result = match command {
         Command::Run(args) => run::run(args),
         Command::Alerts(args) => alerts::run(args),
         Command::Monitor(args) => monitor::run(args),
         Command::Read(args) => read::run(args),
         Command::Check(args) => check::run(args),
+        Command::Config(args) => config::run(&args, config.as_deref()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

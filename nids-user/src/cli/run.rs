@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use nids_abi::{FilterTable, MAX_CAPTURE};
 
+use super::arguments::{self, Configuration};
 use super::exit::Failure;
 use super::outputs::OutputArgs;
 use super::rules::RuleArgs;
@@ -16,11 +17,12 @@ use crate::capture::interface;
 use crate::capture::xdp::{self, Capture, DirectionChoice, ModeChoice};
 use crate::config::Settings;
 use crate::detect::memory::Shared;
-use crate::output::{self, Policy};
+use crate::output::{self, Opened, Policy};
 use crate::runtime::control::Control;
 use crate::runtime::engine::{Engine, EngineConfig};
-use crate::runtime::privilege::{self, Identity};
+use crate::runtime::privilege::Identity;
 use crate::runtime::rules::RuleSource;
+use crate::runtime::sandbox::{self, Sandbox};
 use crate::runtime::sensor::{Inspection, Sensor};
 use crate::telemetry::log::{self as messages, LogLevel};
 
@@ -91,6 +93,13 @@ pub struct Args {
     /// Become this user once attached. Rules and logs that are opened again later must be open to it.
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
+    /// Become this group with --user [default: the user's own].
+    #[arg(long, value_name = "NAME", requires = "user")]
+    group: Option<String>,
+    /// Keep all rights once attached: capabilities, files, system calls. For finding out whether it is
+    /// the sandbox that something fails at.
+    #[arg(long)]
+    no_sandbox: bool,
     /// How much to say on standard error. debug makes the kernel half tell each decision: slow.
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     log_level: LogLevel,
@@ -106,7 +115,10 @@ pub fn run(args: Args) -> Result<(), Failure> {
     settings.set_all(&args.set, args.lenient)?;
     args.rule_args.apply(&mut settings);
     settings.shunt &= !args.no_shunt;
-    let identity = args.user.as_deref().map(Identity::find).transpose()?;
+    let identity = match args.user.as_deref() {
+        Some(user) => Some(Identity::find(user, args.group.as_deref())?),
+        None => None,
+    };
     let interfaces = match args.iface.as_slice() {
         [] => vec![interface::default_route()?],
         named => named.to_vec(),
@@ -114,34 +126,34 @@ pub fn run(args: Args) -> Result<(), Failure> {
     for name in &interfaces {
         interface::find(name)?;
     }
-    if identity.is_some() {
-        privilege::no_new_privileges()?;
-    }
     let control = Control::new()?;
 
     let source = RuleSource::new(&args.rules, &settings, args.strict);
     log::info!("rules: {}", source.describe());
     let no_filter = args.no_filter;
-    let rebuilt = source.clone();
-    let build = move || {
-        let mut generation = rebuilt.build()?;
+    let compile = move |source: &RuleSource| {
+        let mut generation = source.build()?;
         if no_filter {
             *generation.filter = FilterTable::FULL;
         }
-        Ok(generation)
+        Ok::<_, Failure>(generation)
     };
-    let first = build()?;
+    let first = compile(&source)?;
+    let again = Again {
+        configuration: arguments::configuration()?,
+        settings: settings.clone(),
+        source: source.clone(),
+    };
+    let build = move || compile(&again.source()?);
     args.outputs.apply(&mut settings);
     settings.outputs.console = args.console || !(args.quiet || settings.outputs.uses_stdout());
-    let (alerts, writer) = output::start(settings.outputs.clone(), Policy::Count)?;
+    let outputs = output::open(settings.outputs.clone(), Policy::Count)?;
     let (mut capture, rings) = Capture::open(&capture_settings(&args, &settings, interfaces))?;
     for note in capture.notes() {
         log::info!("{note}");
     }
-    if let Some(identity) = &identity {
-        identity.assume()?;
-        log::info!("running as {}", identity.name());
-    }
+    give_up_rights(&args, &settings, identity, &source, &outputs)?;
+    let (alerts, writer) = outputs.start()?;
     let names: Vec<Option<Arc<str>>> =
         capture.ports().iter().map(|port| Some(port.interface.as_str().into())).collect();
     let (workers, secret) = (rings.len() as u32, xdp::secret()?);
@@ -162,6 +174,74 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let balance = control.serve(sensor, build)?;
     source.save();
     eprintln!("{balance}");
+    Ok(())
+}
+
+/// What a reload begins with.
+struct Again {
+    configuration: Configuration,
+    settings: Settings,
+    source: RuleSource,
+}
+
+impl Again {
+    /// The rules as the configuration names them now, under settings that are live. Tells of changes
+    /// that are not.
+    fn source(&self) -> Result<RuleSource, Failure> {
+        let (args, configuration) = arguments::run_again()?;
+        for key in self.configuration.changes(&configuration) {
+            log::warn!("`{key}` was changed: that takes effect at the next start");
+        }
+        let mut new = Settings::default();
+        new.set_all(&args.set, args.lenient)?;
+        args.rule_args.apply(&mut new);
+        let mut settings = self.settings.clone();
+        settings.take_live(new);
+        Ok(self.source.renewed(&args.rules, &settings, args.strict))
+    }
+}
+
+/// Becomes the user and enters the sandbox, before there are other threads.
+fn give_up_rights(
+    args: &Args,
+    settings: &Settings,
+    identity: Option<Identity>,
+    source: &RuleSource,
+    outputs: &Opened,
+) -> Result<(), Failure> {
+    let security = &settings.security;
+    let configuration = arguments::configuration()?.file.map(|file| sandbox::folder_of(&file));
+    let mut write = source.written_paths()?;
+    write.extend(outputs.paths().map(sandbox::folder_of));
+    if let Some((user, group)) = identity.as_ref().map(Identity::ids) {
+        outputs.give_to(user, group)?;
+    }
+    if args.no_sandbox {
+        log::warn!(
+            "the sandbox is off: the sensor keeps all its rights while it reads what anybody sends"
+        );
+        return identity.map_or(Ok(()), |identity| identity.assume());
+    }
+    let sandbox = Sandbox {
+        identity,
+        read: [source.read_paths(), security.read.clone(), configuration.into_iter().collect()]
+            .concat(),
+        write: [write, security.write.clone()].concat(),
+        network: outputs.uses_network(),
+        landlock: security.landlock,
+        seccomp: security.seccomp,
+    };
+    let report = sandbox.enter()?;
+    log::info!("sandbox: {}", report.in_force.join(", "));
+    for missing in &report.missing {
+        log::warn!("sandbox: {missing}");
+    }
+    for path in outputs.paths().filter(|path| !sandbox::can_reopen(path)) {
+        log::warn!(
+            "{} cannot be opened again with the rights that are left: it will fail after SIGHUP",
+            path.display()
+        );
+    }
     Ok(())
 }
 
@@ -187,6 +267,7 @@ fn capture_settings(args: &Args, settings: &Settings, interfaces: Vec<String>) -
         debug: args.log_level == LogLevel::Debug,
         ring_bytes: args.ring_size.map(|kib| kib << 10),
         nap: Duration::from_micros(args.nap),
+        silence: settings.silence,
         ..xdp::Settings::new(interfaces)
     }
 }

@@ -38,6 +38,7 @@ enum Effect {
 use Effect::{Apply, Dataset, HostPolicy, Missing, Output, ReputationFile, Variable};
 
 const A_PATH: &str = "a path";
+const PATHS: &str = "paths as in [a.rules, more/*.rules]";
 const YES_OR_NO: &str = "yes or no";
 const SIZE: &str = "a size such as 64mb";
 const SECONDS: &str = "a number of seconds";
@@ -45,7 +46,7 @@ const ON: &[&str] = &["yes", "true", "on", "1"];
 const OFF: &[&str] = &["no", "false", "off", "0"];
 
 const NO_DEFRAG: &str = "defragmentation has no such setting";
-const NO_APP_LAYER: &str = "application protocols are not parsed yet";
+const NO_APP_LAYER: &str = "this protocol is not parsed yet";
 const NO_IPS: &str = "this sensor watches and does not block";
 const SELF_SIZED: &str = "the flow table sizes itself by flow.memcap";
 const FIXED_EMERGENCY: &str =
@@ -93,6 +94,32 @@ macro_rules! stream {
             expected: $expected,
             put: |settings, text| {
                 settings.stream.$field = $read(text)?;
+                Some(())
+            },
+        }
+    };
+}
+
+/// Sets one thing of HTTP.
+macro_rules! http {
+    ($field:ident, $expected:expr, $read:expr) => {
+        Apply {
+            expected: $expected,
+            put: |settings, text| {
+                settings.app.http.$field = $read(text)?;
+                Some(())
+            },
+        }
+    };
+}
+
+/// Sets one thing that the sensor forbids itself.
+macro_rules! security {
+    ($field:ident, $expected:expr, $read:expr) => {
+        Apply {
+            expected: $expected,
+            put: |settings, text| {
+                settings.security.$field = $read(text)?;
                 Some(())
             },
         }
@@ -345,6 +372,44 @@ const KEYS: &[(&str, Effect)] = &[
         Missing { in_force: ON, reason: "packets in tunnels have flows of their own" },
     ),
     ("decoder.max-layers", Missing { in_force: &["16"], reason: "it is 16" }),
+    ("app-layer.protocols.http.enabled", http!(enabled, YES_OR_NO, value::boolean)),
+    (
+        "app-layer.protocols.http.libhtp.default-config.personality",
+        Missing { in_force: &["IDS"], reason: "requests are read as an IDS does" },
+    ),
+    (
+        "app-layer.protocols.http.libhtp.default-config.request-body-limit",
+        http!(request_body_limit, SIZE, value::memory),
+    ),
+    (
+        "app-layer.protocols.http.libhtp.default-config.response-body-limit",
+        http!(response_body_limit, SIZE, value::memory),
+    ),
+    (
+        "app-layer.protocols.http.libhtp.default-config.request-body-minimal-inspect-size",
+        http!(request_body_inspect, SIZE, value::memory),
+    ),
+    (
+        "app-layer.protocols.http.libhtp.default-config.response-body-minimal-inspect-size",
+        http!(response_body_inspect, SIZE, value::memory),
+    ),
+    (
+        "app-layer.protocols.http.libhtp.default-config.response-body-decompress-layer-limit",
+        http!(decompress_layers, "a number up to 255", value::number),
+    ),
+    (
+        "app-layer.protocols.http.libhtp.default-config.compression-bomb-limit",
+        http!(bomb_limit, SIZE, value::memory),
+    ),
+    (
+        "app-layer.protocols.http.libhtp.default-config.double-decode-path",
+        http!(double_decode_path, YES_OR_NO, value::boolean),
+    ),
+    (
+        "app-layer.protocols.http.libhtp.default-config.double-decode-query",
+        http!(double_decode_query, YES_OR_NO, value::boolean),
+    ),
+    ("app-layer.protocols.http.**", Missing { in_force: &[], reason: "HTTP has no such setting" }),
     ("app-layer.**", Missing { in_force: OFF, reason: NO_APP_LAYER }),
     ("datasets.enabled", dataset!(enabled, boolean, YES_OR_NO)),
     ("datasets.defaults.memcap", dataset!(memcap, size, "a size such as 64mb")),
@@ -367,7 +432,7 @@ const KEYS: &[(&str, Effect)] = &[
     (
         "rule-files",
         Apply {
-            expected: "paths as in [a.rules, more/*.rules]",
+            expected: PATHS,
             put: |settings, text| {
                 settings.rules.files = rules::files(text)?;
                 Some(())
@@ -376,6 +441,16 @@ const KEYS: &[(&str, Effect)] = &[
     ),
     ("default-reputation-path", path!(reputation.folder)),
     ("reputation-categories-file", path!(reputation.categories)),
+    (
+        "reputation-files",
+        Apply {
+            expected: PATHS,
+            put: |settings, text| {
+                settings.reputation.files = rules::files(text)?;
+                Some(())
+            },
+        },
+    ),
     ("reputation-files.*", ReputationFile),
     ("geoip-database", path!(geoip_database)),
     ("threshold-file", path!(threshold_file)),
@@ -430,11 +505,39 @@ const KEYS: &[(&str, Effect)] = &[
         Missing { in_force: &["none"], reason: "live checksums are trusted" },
     ),
     ("unix-command.enabled", Missing { in_force: OFF, reason: "there is no command socket yet" }),
+    (
+        "heartbeat.timeout",
+        Apply {
+            expected: "a number of seconds, 0 for none",
+            put: |settings, text| {
+                settings.silence = value::seconds(text)?;
+                Some(())
+            },
+        },
+    ),
+    ("run-as.user", Missing { in_force: &[], reason: "here it is called `user`" }),
+    ("run-as.group", Missing { in_force: &[], reason: "here it is called `group`" }),
+    ("security.landlock.enabled", security!(landlock, YES_OR_NO, value::boolean)),
+    ("security.landlock.directories.read", security!(read, PATHS, rules::files)),
+    ("security.landlock.directories.write", security!(write, PATHS, rules::files)),
+    ("security.seccomp.enabled", security!(seccomp, YES_OR_NO, value::boolean)),
+    (
+        "security.limit-noproc",
+        Missing { in_force: ON, reason: "the filter of system calls always forbids processes" },
+    ),
+    ("run.*", Missing { in_force: &[], reason: "it is a flag of `nids run`" }),
     ("host-mode", Missing { in_force: &["sniffer-only", "auto"], reason: NO_IPS }),
     ("asn1-max-frames", Missing { in_force: &[], reason: "its bound is 256 elements" }),
     ("pcre.**", Missing { in_force: &[], reason: "searches are bounded by steps" }),
     ("vlan.**", Missing { in_force: ON, reason: "VLANs have no other setting" }),
 ];
+
+/// Keys that have a function, as patterns.
+#[cfg(test)]
+pub(super) fn patterns() -> impl Iterator<Item = &'static str> {
+    let known = KEYS.iter().filter(|(_, effect)| !matches!(effect, Missing { .. }));
+    known.map(|(pattern, _)| *pattern)
+}
 
 /// Does what the key does.
 pub(super) fn apply(settings: &mut Settings, key: &str, value: &str) -> Result<(), SettingError> {

@@ -1,16 +1,20 @@
-//! Settings: defaults < flags. Names are Suricata's where Suricata has the setting.
+//! Settings: defaults < file < environment < flags. Names are Suricata's where Suricata has the setting.
 //!
 //! [`Settings::set`] takes one `key=value`. The keys stand in one table (`key`), each with what it does,
 //! or with what is missing for it: a known setting without its function is refused with that reason, so
 //! that nobody believes it works.
 
 mod key;
+pub mod layers;
+pub mod reference;
 mod rules;
 pub(crate) mod value;
 
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
+use crate::app;
 use crate::cli::exit::{Code, Failure};
 use crate::decode::Tunnels;
 use crate::defrag;
@@ -41,6 +45,8 @@ pub struct Settings {
     pub stream_bypass: Option<bool>,
     /// Ours, `flow.shunt`: have the kernel let by the flows that need no more inspection.
     pub shunt: bool,
+    /// `app-layer.*`; the cap is for all workers together.
+    pub app: app::Limits,
     /// `stream.inline`, or `mode=ips`: a capture file is inspected as Suricata does it inline.
     pub inline: bool,
     /// `defrag.*`; `memcap` is for all workers together.
@@ -53,6 +59,11 @@ pub struct Settings {
     pub threshold_file: Option<PathBuf>,
     /// `action-order`.
     pub action_order: ActionOrder,
+    /// `heartbeat.timeout`: how long the kernel's programs wait for a sensor that does not show itself;
+    /// zero: for ever.
+    pub silence: Duration,
+    /// `security.*`.
+    pub security: SecuritySettings,
     /// `geoip-database`.
     pub geoip_database: Option<PathBuf>,
     /// `pcap-file.checksum-checks`.
@@ -74,13 +85,16 @@ impl Default for Settings {
             rules: RuleSettings::default(),
             flow: Limits::default(),
             tunnels: Tunnels::default(),
-            stream: stream::Config { app_layer: false, ..stream::Config::default() },
+            stream: stream::Config::default(),
             stream_bypass: None,
             shunt: true,
+            app: app::Limits::default(),
             inline: false,
             defrag: defrag::Limits::default(),
             datasets: DatasetSettings::default(),
             reputation: ReputationSettings::default(),
+            silence: Duration::from_secs(2),
+            security: SecuritySettings::default(),
             geoip_database: None,
             threshold_file: None,
             action_order: ActionOrder::default(),
@@ -90,6 +104,25 @@ impl Default for Settings {
             community_id_seed: 0,
             outputs: OutputConfig::default(),
         }
+    }
+}
+
+/// What the running sensor forbids itself, see [`crate::runtime::sandbox`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecuritySettings {
+    /// `security.landlock.enabled`.
+    pub landlock: bool,
+    /// `security.landlock.directories.read`: more that may be read.
+    pub read: Vec<PathBuf>,
+    /// `security.landlock.directories.write`: more that may be written to.
+    pub write: Vec<PathBuf>,
+    /// `security.seccomp.enabled`.
+    pub seccomp: bool,
+}
+
+impl Default for SecuritySettings {
+    fn default() -> Self {
+        Self { landlock: true, read: Vec::new(), write: Vec::new(), seccomp: true }
     }
 }
 
@@ -215,6 +248,16 @@ impl Settings {
         Ok(())
     }
 
+    /// Takes over what a reload puts in force: all that is marked so in [`reference`].
+    pub fn take_live(&mut self, new: Self) {
+        self.variables = new.variables;
+        self.rules = new.rules;
+        self.reputation = new.reputation;
+        self.geoip_database = new.geoip_database;
+        self.threshold_file = new.threshold_file;
+        self.action_order = new.action_order;
+    }
+
     /// Takes all of them, in order. With `lenient`, what [`SettingError::is_lenient`] lets by is only
     /// a warning.
     ///
@@ -234,8 +277,6 @@ impl Settings {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn set(settings: &[&str]) -> Result<Settings, SettingError> {

@@ -15,7 +15,9 @@ pub fn verify(packet: &mut Packet<'_>) -> bool {
     }
     let mut bad = None;
     match &packet.ip {
-        Some(Ip::V4(ip)) if sum(ip.header).folded() != 0xffff => bad = Some(Event::Ipv4BadChecksum),
+        Some(Ip::V4(ip)) if sum_header(ip.header).folded() != 0xffff => {
+            bad = Some(Event::Ipv4BadChecksum)
+        }
         Some(Ip::V6(ip)) if ipv6::has_routing(ip) => return true,
         Some(_) => {}
         None => return true,
@@ -50,12 +52,12 @@ fn transport_event(packet: &Packet<'_>) -> Option<Event> {
         Transport::Sctp(_) | Transport::Esp(_) | Transport::Other | Transport::None => return None,
     };
     let addresses = match ip {
-        Ip::V4(ip) => sum(&ip.source.octets()) + sum(&ip.destination.octets()),
+        Ip::V4(ip) => word(ip.source.octets()) + word(ip.destination.octets()),
         Ip::V6(ip) => sum(&ip.source.octets()) + sum(&ip.destination.octets()),
     };
     let length = (header.len() + packet.payload.len()) as u32;
-    let pseudo = addresses + sum(&length.to_be_bytes()) + sum(&[0, protocol]);
-    let total = pseudo + sum(header) + sum(packet.payload);
+    let pseudo = addresses + word(length.to_be_bytes()) + word([0, protocol, 0, 0]);
+    let total = pseudo + sum_header(header) + sum(packet.payload);
     (total.folded() != 0xffff).then_some(event)
 }
 
@@ -66,6 +68,7 @@ struct Sum(u64);
 
 impl std::ops::Add for Sum {
     type Output = Self;
+    #[inline(always)]
     fn add(self, other: Self) -> Self {
         Self(self.0 + other.0)
     }
@@ -73,25 +76,67 @@ impl std::ops::Add for Sum {
 
 impl Sum {
     fn folded(self) -> u16 {
-        let mut sum = self.0;
-        while sum > 0xffff {
-            sum = (sum & 0xffff) + (sum >> 16);
-        }
+        // Without a branch: 64 bits to 33, to 32, to 17, to 16.
+        let sum = (self.0 & 0xffff_ffff) + (self.0 >> 32);
+        let sum = (sum & 0xffff_ffff) + (sum >> 32);
+        let sum = (sum & 0xffff) + (sum >> 16);
+        let sum = (sum & 0xffff) + (sum >> 16);
         sum as u16
     }
 }
 
-/// Adds 32-bit words: 2^16 is 1 in this arithmetic, so they fold to the same, and 64 KiB of them do
-/// not overflow. Every part but the last of a packet has an even length.
+/// The sum of a header of IPv4 or TCP: 20 bytes, most often.
+#[inline]
+fn sum_header(header: &[u8]) -> Sum {
+    match header.split_first_chunk::<20>() {
+        Some((first, [])) => sum_words(first),
+        _ => sum(header),
+    }
+}
+
+/// Bytes from which on it is worth asking what the processor has.
+#[cfg(target_arch = "x86_64")]
+const WIDE: usize = 64;
+
+/// Every part but the last of a packet has an even length.
 #[inline]
 fn sum(bytes: &[u8]) -> Sum {
-    let (words, rest) = bytes.as_chunks::<4>();
-    let total: u64 = words.iter().map(|word| u64::from(u32::from_ne_bytes(*word))).sum();
-    let mut last = [0; 4];
-    for (to, from) in last.iter_mut().zip(rest) {
-        *to = *from;
+    #[cfg(target_arch = "x86_64")]
+    if bytes.len() >= WIDE && std::arch::is_x86_feature_detected!("avx2") {
+        // SAFETY: the processor has what the function needs.
+        return unsafe { sum_avx2(bytes) };
     }
-    Sum(total + u64::from(u32::from_ne_bytes(last)))
+    sum_words(bytes)
+}
+
+/// The same, compiled for registers of 32 bytes: a fifth of the instructions.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn sum_avx2(bytes: &[u8]) -> Sum {
+    sum_words(bytes)
+}
+
+/// Adds 32-bit words: 2^16 is 1 in this arithmetic, so they fold to the same, and 64 KiB of them do
+/// not overflow.
+#[inline(always)]
+fn sum_words(bytes: &[u8]) -> Sum {
+    let (words, rest) = bytes.as_chunks::<4>();
+    let last = match *rest {
+        [a, b, c, ..] => word([a, b, c, 0]),
+        [a, b] => word([a, b, 0, 0]),
+        [a] => word([a, 0, 0, 0]),
+        [] => Sum(0),
+    };
+    let mut total = last;
+    for bytes in words {
+        total = total + word(*bytes);
+    }
+    total
+}
+
+#[inline(always)]
+fn word(bytes: [u8; 4]) -> Sum {
+    Sum(u64::from(u32::from_ne_bytes(bytes)))
 }
 
 #[cfg(test)]

@@ -44,7 +44,9 @@ use crate::capture::{Frame, LinkType};
 use link::Next;
 
 /// Decodes one frame. All slices of the packet lie inside `frame.data`.
-#[inline]
+///
+/// Not inlined: the packet is then written to its place at once, and not copied there.
+#[inline(never)]
 pub fn decode<'a>(frame: &Frame<'a>) -> Packet<'a> {
     let mut packet = Packet::new(frame, frame.data);
     if let Some(tci) = frame.vlan_offload {

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::bits::{FlowVars, Names};
+use crate::app::AppProtocol;
 use crate::capture::{Direction, LinkType, Timestamp};
 use crate::decode::Origin;
 use crate::flow::FlowView;
@@ -81,6 +82,10 @@ pub struct Alert {
     pub outer: Option<Box<Outer>>,
     /// The rule's action was carried out on the packet.
     pub blocked: bool,
+    /// The application protocol of the flow, where it is known.
+    pub app_proto: Option<AppProtocol>,
+    /// The transaction it was found in.
+    pub app: Option<Box<AppFound>>,
     /// What rules remember of the flow, where there is any and an output wants it.
     pub vars: Option<Box<Vars>>,
     /// The bytes that it is about, where an output wants them.
@@ -127,6 +132,15 @@ impl Vars {
         };
         (!vars.bits.is_empty() || !vars.ints.is_empty()).then(|| Box::new(vars))
     }
+}
+
+/// The transaction of an alert.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AppFound {
+    /// Number in the flow: EVE's `tx_id`.
+    pub transaction: u64,
+    /// Its EVE objects, each as `,"name":{...}`.
+    pub objects: Box<[u8]>,
 }
 
 /// The packet of the frame, around the one at hand.

@@ -1,11 +1,11 @@
 //! Buffers: the bytes that a rule's contents look at. A sticky buffer names one for all contents behind
 //! it (Suricata user guide, "Rules Format", "Modifier Keywords"); without one it is the payload.
 //!
-//! Here are those of a packet by itself; those of application protocols are named here once their
-//! parsers are there.
+//! Here are those of a packet by itself; those of application protocols are in [`super::app_buffer`].
 
 use std::net::IpAddr;
 
+pub use super::app_buffer::AppBuffer;
 use crate::decode::{Ip, Packet, Transport};
 
 /// One buffer.
@@ -30,12 +30,32 @@ pub enum Buffer {
     SourceAddress,
     /// `ip.dst`: the destination address.
     DestinationAddress,
+    /// One of an application protocol's transactions.
+    App(AppBuffer),
 }
 
 impl Buffer {
+    /// The one of an application protocol, if it is one.
+    pub fn app(self) -> Option<AppBuffer> {
+        match self {
+            Self::App(buffer) => Some(buffer),
+            _ => None,
+        }
+    }
+    /// Whether each time a rule names it, another one may match.
+    pub fn is_several(self) -> bool {
+        self.app().is_some_and(|buffer| buffer.registered().several)
+    }
+    /// Whether it is a header of a packet.
+    pub fn is_of_headers(self) -> bool {
+        !matches!(self, Self::Payload | Self::App(_))
+    }
     /// Whether a rule that looks at it does not see streams. Addresses are those of the stream too.
     pub fn is_of_packets(self) -> bool {
-        !matches!(self, Self::Payload | Self::SourceAddress | Self::DestinationAddress)
+        !matches!(
+            self,
+            Self::Payload | Self::SourceAddress | Self::DestinationAddress | Self::App(_)
+        )
     }
     /// The bytes of a packet's header; `None` where the packet has no such header, and for the payload.
     pub fn of_packet<'p>(self, packet: &Packet<'p>, room: &'p mut [u8; 16]) -> Option<&'p [u8]> {

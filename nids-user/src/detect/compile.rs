@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::app::AppProtocols;
+use crate::flow::FlowDirection;
 use crate::rule::address::AddressSet;
 use crate::rule::ast::{Action, Endpoints, Rule, Span};
 use crate::rule::classification::Classifications;
@@ -18,13 +20,14 @@ use super::chain::Chain;
 use super::check::Check;
 use super::keyword::content::ContentDraft;
 use super::keyword::value::Fault;
-use super::keyword::{self, BufferDraft, Draft};
+use super::keyword::{self, BufferDraft, Draft, StepDraft};
 use super::lookup::Stores;
 use super::order::ActionOrder;
 use super::prefilter::fast_pattern;
-use super::protocol::{self, Protocol};
+use super::protocol::{self, Numbers, Protocol};
 use super::signature::{HeaderInspection, Payload, Signature};
 use super::threshold::FileLimits;
+use super::transaction::{Inspection, TransactionRule, View};
 
 /// What rules refer to.
 #[derive(Clone, Debug, Default)]
@@ -60,8 +63,9 @@ pub fn compile(rules: &[Rule], environment: &Environment) -> Compiled {
     let (mut refusals, mut lower) = (Vec::new(), Vec::new());
     let mut compiled: Vec<Option<(usize, Vec<Signature>)>> = Vec::with_capacity(rules.len());
     let mut known: HashMap<(u32, u32), usize> = HashMap::with_capacity(rules.len());
+    let mut views = Views::default();
     for (number, rule) in rules.iter().enumerate() {
-        let signatures = match signatures(rule, environment) {
+        let signatures = match signatures(rule, environment, &mut views) {
             Ok(signatures) => signatures,
             Err(fault) => {
                 refusals.push((number, refuse(rule, fault)));
@@ -96,7 +100,7 @@ pub fn compile(rules: &[Rule], environment: &Environment) -> Compiled {
         compiled.into_iter().flatten().flat_map(|(_, signatures)| signatures).collect();
     signatures.sort_by_cached_key(|signature| environment.action_order.place(signature));
     Compiled {
-        ruleset: Ruleset::new(signatures),
+        ruleset: Ruleset::new(signatures, views.list),
         refusals: in_order(refusals),
         superseded: in_order(lower),
     }
@@ -134,7 +138,11 @@ fn sid_place(rule: &Rule) -> Span {
 }
 
 /// The signatures of one rule: one, or two where it is `<>`.
-fn signatures(rule: &Rule, environment: &Environment) -> Result<Vec<Signature>, Fault> {
+fn signatures(
+    rule: &Rule,
+    environment: &Environment,
+    views: &mut Views,
+) -> Result<Vec<Signature>, Fault> {
     let header = &rule.header;
     if header.action.node == Action::Log {
         return Err(Fault::new(
@@ -144,7 +152,13 @@ fn signatures(rule: &Rule, environment: &Environment) -> Result<Vec<Signature>, 
         ));
     }
     let name = &header.protocol.node;
-    let protocol = Protocol::named(name).ok_or_else(|| {
+    let app = AppProtocols::named(name);
+    let carried = app.map(|app| Protocol {
+        v4: true,
+        v6: true,
+        numbers: Numbers::of(app.iter().flat_map(|one| one.carriers().iter().copied())),
+    });
+    let protocol = carried.or_else(|| Protocol::named(name)).ok_or_else(|| {
         let reason = match protocol::KNOWN.contains(&name.as_str()) {
             true => format!("the protocol `{name}` is not supported yet"),
             false => format!("unknown protocol `{name}`"),
@@ -152,6 +166,7 @@ fn signatures(rule: &Rule, environment: &Environment) -> Result<Vec<Signature>, 
         Fault::new(header.protocol.span, ReasonKind::Protocol, reason)
     })?;
     let mut draft = Draft::new(rule, protocol, &environment.stores);
+    draft.app = app;
     draft.payload_only = match name.as_str() {
         "tcp-pkt" => Some(Payload::Packet),
         "tcp-stream" => Some(Payload::Stream),
@@ -163,12 +178,12 @@ fn signatures(rule: &Rule, environment: &Environment) -> Result<Vec<Signature>, 
         None => Ends::default(),
     };
     let info = Arc::new(info(&draft, environment));
-    let mut signatures = vec![signature(&draft, info.clone(), ends.clone(), environment)];
+    let mut signatures = vec![signature(&draft, info.clone(), ends.clone(), environment, views)];
     let both_ways = header.endpoints.as_ref().is_some_and(|ends| ends.bidirectional.node);
     let swapped = ends.swapped();
     // With equal ends the second would be the first again.
     if both_ways && !swapped.same_packets(&ends) {
-        signatures.push(signature(&draft, info, swapped, environment));
+        signatures.push(signature(&draft, info, swapped, environment, views));
     }
     Ok(signatures)
 }
@@ -178,13 +193,16 @@ fn signature(
     info: Arc<RuleInfo>,
     ends: Ends,
     environment: &Environment,
+    views: &mut Views,
 ) -> Signature {
     let mut checks = draft.checks.clone();
     checks.sort_by_key(Check::rank);
     let flow = draft.flow.unwrap_or_default();
-    let (payload, headers): (Vec<&BufferDraft>, Vec<&BufferDraft>) =
-        draft.buffers.iter().partition(|buffer| buffer.buffer == Buffer::Payload);
-    let inspection = |buffer: &&BufferDraft| HeaderInspection {
+    let of =
+        |which: fn(Buffer) -> bool| draft.buffers.iter().filter(move |buffer| which(buffer.buffer));
+    let mut payload = of(|buffer| buffer == Buffer::Payload);
+    let headers = of(Buffer::is_of_headers);
+    let inspection = |buffer: &BufferDraft| HeaderInspection {
         buffer: buffer.buffer,
         transforms: buffer.transforms.clone().into(),
         chain: Chain::new(&buffer.steps),
@@ -202,17 +220,21 @@ fn signature(
             && draft.tests.is_empty()
             && draft.changes.is_empty()
             && draft.limit.is_none()
+            && draft.app.is_none()
+            && draft.questions.is_empty()
             && !ends.negated,
+        app: draft.app,
+        transaction: transaction(draft, views),
         info,
         source: ends.source,
         destination: ends.destination,
         source_port: ends.source_port,
         destination_port: ends.destination_port,
         flow,
-        payload: payload.first().and_then(|buffer| Chain::new(&buffer.steps)),
+        payload: payload.next().and_then(|buffer| Chain::new(&buffer.steps)),
         payload_in: payload_in(draft, &checks),
-        headers: headers.iter().map(inspection).collect(),
-        fast_pattern: fast_pattern(&draft.buffers),
+        headers: headers.map(inspection).collect(),
+        fast_pattern: fast_pattern(draft.buffers.iter().filter(|b| b.buffer.app().is_none())),
         checks: checks.into(),
         silent: draft.meta.noalert,
         bypass: draft.meta.bypass,
@@ -221,6 +243,61 @@ fn signature(
         changes: draft.changes.clone().into(),
         limits,
         tag: draft.tag,
+    }
+}
+
+/// What a rule asks of transactions.
+fn transaction(draft: &Draft<'_>, views: &mut Views) -> Option<TransactionRule> {
+    if !draft.asks_of_transactions() {
+        return None;
+    }
+    let app = || draft.buffers.iter().filter_map(|draft| Some((draft.buffer.app()?, draft)));
+    let mut inspections: Vec<Inspection> =
+        draft.questions.iter().map(|question| Inspection::Question(*question)).collect();
+    if draft.buffers.iter().any(|b| b.buffer == Buffer::Payload && !b.steps.is_empty()) {
+        inspections.push(Inspection::Payload);
+    }
+    inspections.extend(app().map(|(buffer, draft)| Inspection::Buffer {
+        view: views.number(View { buffer, transforms: draft.transforms.clone().into() }),
+        buffer,
+        chain: Chain::new(&draft.steps),
+        sets: draft.sets.clone().into(),
+    }));
+    let directions = draft.transaction_directions();
+    let [to_server, _] = directions;
+    let way = if to_server { FlowDirection::ToServer } else { FlowDirection::ToClient };
+    // What is there first is asked first.
+    inspections.sort_by_key(|inspection| {
+        draft.app.unwrap_or_default().iter().map(|app| inspection.waits_for(app, way)).min()
+    });
+    // Of the whole rule, so that a fast pattern that the rule names in the payload is no other buffer's.
+    let pattern = fast_pattern(draft.buffers.iter().filter(|b| b.buffer.app().is_some()));
+    let pattern = pattern.and_then(|pattern| {
+        let holds = |draft: &&BufferDraft| {
+            let mut contents = draft.steps.iter().filter_map(StepDraft::content);
+            draft.buffer == pattern.buffer && contents.any(|content| content.is_sought_by(&pattern))
+        };
+        let draft = draft.buffers.iter().find(holds)?;
+        let transforms = draft.transforms.clone().into();
+        Some((views.number(View { buffer: draft.buffer.app()?, transforms }), pattern))
+    });
+    Some(TransactionRule { inspections: inspections.into(), directions, pattern })
+}
+
+/// The buffers that rules look at, each with what it goes through, numbered.
+#[derive(Debug, Default)]
+struct Views {
+    list: Vec<View>,
+    numbers: HashMap<View, u32>,
+}
+
+impl Views {
+    fn number(&mut self, view: View) -> u32 {
+        let next = self.list.len() as u32;
+        *self.numbers.entry(view).or_insert_with_key(|view| {
+            self.list.push(view.clone());
+            next
+        })
     }
 }
 

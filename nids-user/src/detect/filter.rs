@@ -7,6 +7,8 @@
 //!   names fewer: the kernel takes the higher level of both ports of a frame.
 //! * It asks for [`LEVEL_CONTROL`] where its `flags` hold for segments with SYN, FIN or RST only, for
 //!   [`LEVEL_PAYLOAD`] where it cannot match without payload, else for [`LEVEL_ALL`].
+//! * A rule on an application protocol needs the payload of both sides of its ports: its parser does. Of
+//!   transactions of TCP the handshake tells who is the client.
 //! * A rule that asks about the flow needs the other direction too. Whether a connection is established
 //!   shows from SYN, FIN and RST of both sides to a rule that matches payload (see `stream`). Every
 //!   packet of both sides is needed by rules that can match without payload, by those that name a
@@ -196,7 +198,11 @@ fn tcp_levels(signature: &Signature) -> Levels {
     let flow = &signature.flow;
     // A SYN alone begins a connection, or belongs to one whose beginning was seen.
     let only_begins = holding().all(|flags| flags & (Tcp::SYN | Tcp::ACK | Tcp::RST) == Tcp::SYN);
-    if flow.direction.is_some() && flow.established != Some(true) && !only_begins {
+    if flow.direction.is_some()
+        && flow.established != Some(true)
+        && signature.transaction.is_none()
+        && !only_begins
+    {
         return all;
     }
     if flow.established.is_some() && !signature.needs_payload() {
@@ -204,6 +210,10 @@ fn tcp_levels(signature: &Signature) -> Levels {
     }
     if signature.checks.iter().any(Check::is_of_history) {
         return all;
+    }
+    if signature.app.is_some() {
+        // What a request means shows from its response, and the other way around.
+        return Levels { own: own.max(LEVEL_PAYLOAD), other: LEVEL_PAYLOAD };
     }
     // A stream is put together from its handshake on.
     if signature.asks_of_flow()
@@ -216,6 +226,9 @@ fn tcp_levels(signature: &Signature) -> Levels {
 }
 
 fn udp_levels(signature: &Signature) -> Levels {
+    if signature.transaction.is_some() {
+        return Levels { own: LEVEL_PAYLOAD, other: LEVEL_PAYLOAD };
+    }
     if signature.asks_of_flow() {
         return Levels { own: LEVEL_ALL, other: LEVEL_ALL };
     }
@@ -227,7 +240,7 @@ impl Signature {
     /// Whether it matches packets with payload only.
     fn needs_payload(&self) -> bool {
         let size = |check: &Check| matches!(check, Check::PayloadSize(size) if !size.allows_none());
-        self.payload.is_some() || self.checks.iter().any(size)
+        self.payload.is_some() || self.transaction.is_some() || self.checks.iter().any(size)
     }
 
     /// Whether a match depends on more of the flow than this packet.

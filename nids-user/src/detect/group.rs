@@ -232,6 +232,9 @@ impl Group {
             (Vec::new(), Vec::new(), Vec::new());
         for &index in members {
             let Some(signature) = signatures.get(index as usize) else { continue };
+            if signature.transaction.is_some() && signature.payload.is_none() {
+                continue;
+            }
             for place in places(signature) {
                 filed.entry(place).or_default().push(index);
             }

@@ -7,14 +7,17 @@
 
 use std::sync::Arc;
 
+use crate::app::AppFlow;
 use crate::decode::Transport;
 use crate::flow::FlowDirection;
 use crate::rule::ast::Action;
+use crate::stream::Chunk;
 
 use super::alert::RuleInfo;
+use super::app_inspector::{AppInspector, Match, With};
 use super::bits::FlowVars;
 use super::chain::{Input, Scratch, Verdict};
-use super::group::{GroupId, Scanned};
+use super::group::{Group, GroupId, Scanned};
 use super::memory::{Kept, Shared};
 use super::mpm::Hits;
 use super::subject::Subject;
@@ -59,18 +62,31 @@ impl InspectorCounters {
 }
 
 /// A piece of a stream that is to be inspected.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Piece<'a> {
-    /// The new bytes, and before them as many as contents may reach back to.
-    pub bytes: &'a [u8],
-    /// How many those are: they were inspected before.
-    pub seen: usize,
-    /// The last ones of those in which a rule has found its fast pattern and not all the rest. They are
-    /// scanned once more, so that the rule is tried on what came since.
+    /// The new bytes, and the way to those before them.
+    pub chunk: &'a Chunk<'a>,
+    /// How far from the begin of the chunk its message begins: contents with an absolute place count from
+    /// there.
+    pub since: u32,
+    /// Most bytes before the chunk that contents may reach back to.
+    pub back: usize,
+    /// The last bytes seen before in which a rule has found its fast pattern and not all the rest. They
+    /// are scanned once more, so that the rule is tried on what came since.
     pub again: usize,
-    /// Where the message begins that the new bytes are of: contents with an absolute place count from
-    /// there. Negative: it begins before `bytes`.
-    pub base: i64,
+}
+
+/// Bytes of a chunk up to which copying it is cheaper than a second scan.
+const SHORT: usize = 256;
+
+/// Puts up to `back` bytes before a chunk and up to `ahead` bytes of it into `joined`. Returns how many there
+/// were before it.
+fn join(chunk: &Chunk<'_>, back: usize, ahead: usize, joined: &mut Vec<u8>) -> usize {
+    joined.clear();
+    chunk.copy_before(back, joined);
+    let before = joined.len();
+    joined.extend_from_slice(chunk.data.get(..ahead).unwrap_or(chunk.data));
+    before
 }
 
 /// Scratch space of one worker. Nothing is allocated once it has grown to its rulesets.
@@ -79,11 +95,16 @@ pub struct Inspector {
     groups: [Option<GroupId>; 3],
     folded: Vec<u8>,
     folded_header: Vec<u8>,
+    /// A piece of a stream with what lies before it, or with the last of that.
+    joined: Vec<u8>,
     hits: Hits,
     candidates: Vec<u32>,
     /// Signatures whose contents were found in the stream.
     streamed: Vec<u32>,
-    matched: Vec<u32>,
+    matched: Vec<Match>,
+    app: AppInspector,
+    /// The EVE objects of the transaction at hand.
+    objects: Vec<u8>,
     scratch: Scratch,
     most_alerts: usize,
     shared: Arc<Shared>,
@@ -105,6 +126,15 @@ pub struct Outcome {
     pub tag_began: bool,
 }
 
+/// The transaction of a match.
+#[derive(Clone, Copy, Debug)]
+pub struct FoundIn<'a> {
+    /// Its number in the flow: EVE's `tx_id`.
+    pub id: u64,
+    /// Its EVE objects, each as `,"name":{...}`.
+    pub objects: &'a [u8],
+}
+
 /// One match to be told.
 #[derive(Clone, Copy, Debug)]
 pub struct Found<'a> {
@@ -112,10 +142,12 @@ pub struct Found<'a> {
     pub rule: &'a Arc<RuleInfo>,
     /// Its action, or the one that a `rate_filter` puts in its place.
     pub action: Action,
-    /// It matched a piece of the stream.
+    /// It matched a piece of the stream, or a transaction in it.
     pub in_stream: bool,
     /// What rules remember of the packet's flow.
     pub vars: Option<&'a FlowVars>,
+    /// The transaction it has matched in.
+    pub transaction: Option<FoundIn<'a>>,
 }
 
 impl Inspector {
@@ -126,10 +158,13 @@ impl Inspector {
             groups: [None; 3],
             folded: Vec::new(),
             folded_header: Vec::new(),
+            joined: Vec::new(),
             hits: Hits::default(),
             candidates: Vec::new(),
             streamed: Vec::new(),
             matched: Vec::new(),
+            app: AppInspector::default(),
+            objects: Vec::new(),
             scratch: Scratch::default(),
             most_alerts: MOST_ALERTS,
             shared,
@@ -143,6 +178,7 @@ impl Inspector {
 
     fn fit(&mut self, ruleset: &Ruleset) {
         self.hits.reserve(ruleset.most_patterns);
+        self.app.fit(ruleset);
         self.candidates.reserve(ruleset.len());
         self.streamed.reserve(ruleset.len());
         self.matched.reserve(ruleset.len());
@@ -178,37 +214,45 @@ impl Inspector {
         ruleset.groups.these(self.groups).any(|group| group.is_of_streams())
     }
 
-    /// Inspects a piece of the packet's stream. [`Inspector::begin`] was before. Returns whether a rule has
-    /// found its fast pattern in what was scanned, and waits for the rest.
-    pub fn stream(&mut self, ruleset: &Ruleset, subject: &Subject<'_>, piece: &Piece<'_>) -> bool {
-        let mut waits = false;
+    /// Inspects a piece of the packet's stream. [`Inspector::begin`] was before. Returns how many of the
+    /// last bytes are to be scanned again with the next piece: a rule has found its fast pattern in them,
+    /// and waits for the rest.
+    ///
+    /// The piece is scanned where it lies, and put together with what was before only for rules whose fast
+    /// pattern was found.
+    pub fn stream(&mut self, ruleset: &Ruleset, subject: &Subject<'_>, piece: &Piece<'_>) -> usize {
+        let Piece { chunk, since, back, again } = *piece;
         self.candidates.clear();
+        match again {
+            0 => self.scan_in_place(ruleset, chunk),
+            _ => self.scan_again(ruleset, piece),
+        }
         for group in ruleset.groups.these(self.groups) {
-            for (scanned, prefilter) in &group.prefilters {
-                if *scanned == Scanned::Stream {
-                    // A pattern may begin in what was scanned before.
-                    let back = prefilter.longest().saturating_sub(1).max(piece.again);
-                    let back = back.min(piece.seen);
-                    let fresh = piece.bytes.get(piece.seen - back..).unwrap_or_default();
-                    let mut input = Input::new(fresh, &mut self.folded);
-                    prefilter.scan(&mut input, &mut self.hits, &mut self.candidates);
-                }
-            }
             self.candidates.extend_from_slice(&group.always_in_stream);
         }
         if self.candidates.is_empty() {
-            return false;
+            return 0;
         }
         self.candidates.sort_unstable();
         self.candidates.dedup();
         self.counters.candidates += self.candidates.len() as u64;
-        let mut input = Input::new(piece.bytes, &mut self.folded).of_stream(piece.base, piece.seen);
-        for index in self.candidates.drain(..) {
+        let candidates = &mut self.candidates;
+        candidates.retain(|index| {
+            let signature = ruleset.signatures.get(*index as usize);
+            signature.is_some_and(|s| s.payload.is_some() && s.fits(subject))
+                && !self.streamed.contains(index)
+        });
+        if candidates.is_empty() {
+            return 0;
+        }
+        let before = join(chunk, back, usize::MAX, &mut self.joined);
+        let seen = before + chunk.seen;
+        let base = before as i64 - i64::from(since);
+        let mut waits = false;
+        let mut input = Input::new(&self.joined, &mut self.folded).of_stream(base, seen);
+        for index in candidates.drain(..) {
             let Some(signature) = ruleset.signatures.get(index as usize) else { continue };
             let Some(chain) = &signature.payload else { continue };
-            if self.streamed.contains(&index) || !signature.fits(subject) {
-                continue;
-            }
             match chain.matches(&mut input, &mut self.scratch) {
                 Verdict::Match => self.streamed.push(index),
                 Verdict::NoMatch => {
@@ -218,41 +262,133 @@ impl Inspector {
                 Verdict::GivenUp => self.counters.given_up += 1,
             }
         }
-        waits
+        match waits {
+            // The pattern may have begun before the chunk.
+            true => chunk.data.len() - chunk.seen + again.min(seen).max(ruleset.reach),
+            false => 0,
+        }
+    }
+
+    /// Scans a chunk for fast patterns: first its seam with what was seen before, in which a pattern may
+    /// begin, then itself.
+    fn scan_in_place(&mut self, ruleset: &Ruleset, chunk: &Chunk<'_>) {
+        let new = chunk.data.get(chunk.seen..).unwrap_or_default();
+        let prefilters = |group: &'_ Group| {
+            let of_streams = group.prefilters.iter().filter(|(at, _)| *at == Scanned::Stream);
+            of_streams.map(|(_, prefilter)| prefilter.longest()).max().unwrap_or(0)
+        };
+        let longest = ruleset.groups.these(self.groups).map(prefilters).max().unwrap_or(0);
+        let reach = longest.saturating_sub(1);
+        // A chunk that is short itself is scanned in one go with the seam.
+        let whole = new.len() <= SHORT;
+        let ahead = if whole { new.len() } else { reach };
+        let before =
+            join(chunk, reach.saturating_sub(chunk.seen), chunk.seen + ahead, &mut self.joined);
+        let seen = before + chunk.seen;
+        for group in ruleset.groups.these(self.groups) {
+            for (scanned, prefilter) in &group.prefilters {
+                if *scanned != Scanned::Stream {
+                    continue;
+                }
+                let back = prefilter.longest().saturating_sub(1).min(seen);
+                if back > 0 || whole {
+                    let seam = self.joined.get(seen - back..).unwrap_or_default();
+                    let mut input = Input::new(seam, &mut self.folded);
+                    prefilter.scan(&mut input, &mut self.hits, &mut self.candidates);
+                }
+                if !whole {
+                    let mut input = Input::new(new, &mut self.folded);
+                    prefilter.scan(&mut input, &mut self.hits, &mut self.candidates);
+                }
+            }
+        }
+    }
+
+    /// Scans a chunk and the last bytes before it, in which a rule waits for more.
+    #[cold]
+    fn scan_again(&mut self, ruleset: &Ruleset, piece: &Piece<'_>) {
+        let before = join(piece.chunk, piece.back, usize::MAX, &mut self.joined);
+        let seen = before + piece.chunk.seen;
+        for group in ruleset.groups.these(self.groups) {
+            for (scanned, prefilter) in &group.prefilters {
+                if *scanned == Scanned::Stream {
+                    let back = prefilter.longest().saturating_sub(1).max(piece.again).min(seen);
+                    let bytes = self.joined.get(seen - back..).unwrap_or_default();
+                    let mut input = Input::new(bytes, &mut self.folded);
+                    prefilter.scan(&mut input, &mut self.hits, &mut self.candidates);
+                }
+            }
+        }
     }
 
     /// Tells `found` of each rule that matches the packet or the pieces of its stream, in the order of the
     /// rules. Where a pass rule matches, nothing behind it is told. `kept` is what the packet's flow
-    /// remembers.
+    /// remembers, `app` its application layer.
     pub fn finish(
         &mut self,
         ruleset: &Ruleset,
         subject: &Subject<'_>,
         mut kept: Kept<'_>,
+        mut app: Option<&mut AppFlow>,
         found: &mut impl FnMut(Found<'_>),
     ) -> Outcome {
-        let subject = &match has_flow(subject) {
-            true => *subject,
-            false => Subject { flow: None, ..*subject },
+        let alone;
+        let subject = match has_flow(subject) {
+            true => subject,
+            false => {
+                alone = Subject { flow: None, ..*subject };
+                &alone
+            }
         };
         self.matched.clear();
         if subject.packet.ip.is_none() {
             for &index in ruleset.broken() {
                 let signature = ruleset.signatures.get(index as usize);
                 if signature.is_some_and(|signature| signature.fits_broken(subject)) {
-                    self.matched.push(index);
+                    self.matched.push(Match { signature: index, transaction: None });
                 }
             }
         } else {
-            self.collect(ruleset, subject);
-            self.verify(ruleset, subject, &mut kept);
+            if self.groups != [None; 3] || !self.streamed.is_empty() {
+                self.collect(ruleset, subject);
+                if !self.candidates.is_empty() {
+                    self.verify(ruleset, subject, &mut kept);
+                }
+            }
+            if let Some(app) = app.as_deref_mut() {
+                self.transactions(ruleset, subject, app, &mut kept);
+            }
         }
         if self.matched.is_empty() {
             return Outcome { tagged: self.is_tagged(subject, &mut kept), ..Outcome::default() };
         }
-        let mut outcome = self.tell(ruleset, subject, &mut kept, found);
+        let mut outcome = self.tell(ruleset, subject, &mut kept, app, found);
         outcome.tagged = self.is_tagged(subject, &mut kept);
         outcome
+    }
+
+    /// Inspects the transactions of the flow.
+    fn transactions(
+        &mut self,
+        ruleset: &Ruleset,
+        subject: &Subject<'_>,
+        app: &mut AppFlow,
+        kept: &mut Kept<'_>,
+    ) {
+        let before = self.matched.len();
+        let mut with = With {
+            ruleset,
+            streamed: &self.streamed,
+            shared: &self.shared,
+            kept,
+            scratch: &mut self.scratch,
+        };
+        let tally = self.app.inspect(subject, app, &mut with, &mut self.matched);
+        self.counters.candidates += tally.candidates;
+        self.counters.given_up += tally.given_up;
+        if self.matched.len() > before {
+            self.matched.sort_unstable();
+        }
     }
 
     /// Collects what could match, in the order of the rules.
@@ -316,11 +452,17 @@ impl Inspector {
                 verdict => verdict,
             };
             match verdict {
+                // The rest of it is asked of transactions.
+                Verdict::Match if signature.transaction.is_some() => {
+                    if signature.payload.is_some() && !streamed {
+                        self.streamed.push(index);
+                    }
+                }
                 Verdict::Match => {
                     for change in &signature.changes {
                         change.apply(&self.shared, subject, kept);
                     }
-                    self.matched.push(index);
+                    self.matched.push(Match { signature: index, transaction: None });
                 }
                 Verdict::NoMatch => {}
                 Verdict::GivenUp => self.counters.given_up += 1,
@@ -334,6 +476,7 @@ impl Inspector {
         ruleset: &Ruleset,
         subject: &Subject<'_>,
         kept: &mut Kept<'_>,
+        mut app: Option<&mut AppFlow>,
         found: &mut impl FnMut(Found<'_>),
     ) -> Outcome {
         let packet = subject.packet;
@@ -341,8 +484,8 @@ impl Inspector {
         let ends = packet.ip.as_ref().map(|ip| (ip.source(), ip.destination()));
         let mut outcome = Outcome::default();
         let mut told = 0;
-        for index in &self.matched {
-            let Some(signature) = ruleset.signatures.get(*index as usize) else { continue };
+        for &Match { signature: index, transaction } in &self.matched {
+            let Some(signature) = ruleset.signatures.get(index as usize) else { continue };
             let rule = &signature.info;
             let key = RuleKey { gid: rule.gid, sid: rule.sid, rev: rule.rev };
             let mut action = rule.action;
@@ -362,7 +505,8 @@ impl Inspector {
                     }
                 }
             }
-            let whole_flow = signature.once || self.streamed.contains(index);
+            let whole_flow =
+                signature.once || signature.app.is_some() || self.streamed.contains(&index);
             outcome.passed |= signature.bypass;
             match action {
                 Action::Pass => {
@@ -400,9 +544,17 @@ impl Inspector {
             }
             told += 1;
             self.counters.matches += 1;
-            let in_stream = self.streamed.contains(index);
+            let transaction = transaction.map(|id| {
+                self.objects.clear();
+                if let Some(app) = app.as_deref_mut() {
+                    app.log(id, &mut self.objects);
+                }
+                FoundIn { id, objects: &self.objects }
+            });
+            let in_stream = self.streamed.contains(&index)
+                || transaction.is_some() && matches!(packet.transport, Transport::Tcp(_));
             let vars = kept.as_ref().and_then(|(state, _)| state.vars());
-            found(Found { rule, action, in_stream, vars });
+            found(Found { rule, action, transaction, in_stream, vars });
         }
         outcome
     }
@@ -429,7 +581,7 @@ impl Inspector {
         found: &mut impl FnMut(&Arc<RuleInfo>),
     ) {
         self.begin(ruleset, subject);
-        self.finish(ruleset, subject, None, &mut |match_| found(match_.rule));
+        self.finish(ruleset, subject, None, None, &mut |match_| found(match_.rule));
     }
 }
 

@@ -9,20 +9,25 @@ use crate::flow::FlowDirection;
 use super::Ruleset;
 use super::check::Check;
 use super::group::Group;
+use super::protocol::{Numbers, TCP};
 use super::signature::{Payload, Signature};
 use super::tag::Scope;
+use super::transaction::{Inspection, Question};
 
 impl Ruleset {
-    /// Whether a rule could match later packets that have the ends of `packet` and go this way. `done`:
-    /// all that rules are shown of the stream in this direction was shown.
-    pub fn wants_more(&self, packet: &Packet<'_>, direction: FlowDirection, done: bool) -> bool {
+    /// Whether a rule could match later packets that have the ends of `packet` and go this way, when
+    /// the stream in this direction has come so far.
+    pub fn wants_more(&self, packet: &Packet<'_>, direction: FlowDirection, left: Left) -> bool {
         let groups = self.groups().of(packet, direction);
         self.groups().these(groups).any(|group| {
             let Group { lasting, streaming, .. } = group;
-            let streaming = if done { &[][..] } else { streaming };
-            let mut members = lasting.iter().chain(streaming);
-            members.any(|index| {
-                self.signatures().get(*index as usize).is_some_and(|it| it.is_about(packet))
+            let streaming = if left == Left::Nothing { &[][..] } else { streaming };
+            let streaming = streaming.iter().map(|index| (*index, left == Left::Records));
+            let lasting = lasting.iter().map(|index| (*index, false));
+            lasting.chain(streaming).any(|(index, for_events)| {
+                self.signatures().get(index as usize).is_some_and(|it| {
+                    (!for_events || it.asks_for_app_events()) && it.is_about(packet)
+                })
             })
         })
     }
@@ -35,25 +40,52 @@ impl Ruleset {
     }
 }
 
+/// What rules may still see of one direction of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// All that comes.
+    All,
+    /// It is encrypted: what is odd about it, and nothing else.
+    Records,
+    /// Nothing: it was shown to its depth.
+    Nothing,
+}
+
 /// When a rule has no use for a flow any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interest {
     /// From the begin: it looks at the first packet each way, or at segments with SYN, FIN or RST.
     Begin,
-    /// Once the stream was shown to its depth.
+    /// Once the stream was shown to its depth, to rules and to the parser of its application protocol.
     Stream,
     /// Never.
     Lasting,
 }
 
 impl Signature {
+    /// Whether it is of no other protocol than TCP.
+    fn is_of_tcp(&self) -> bool {
+        self.protocol.numbers == Numbers::of([TCP])
+    }
+
+    /// Whether it asks for what is odd about an application protocol.
+    fn asks_for_app_events(&self) -> bool {
+        self.transaction.as_ref().is_some_and(|rule| {
+            let mut all = rule.inspections.iter();
+            all.any(|it| matches!(it, Inspection::Question(Question::Event(_))))
+        })
+    }
+
     /// When it has no use for a flow any more.
     pub fn interest(&self) -> Interest {
         if self.checks.iter().any(Check::is_of_history) {
             Interest::Lasting
         } else if self.once || self.takes_control_only() {
             Interest::Begin
-        } else if self.payload.is_some() && self.payload_in == Payload::Stream {
+        } else if (self.payload.is_some() || (self.transaction.is_some() && self.is_of_tcp()))
+            && self.payload_in == Payload::Stream
+        {
+            // Parsers are shown streams to the same depth.
             Interest::Stream
         } else {
             Interest::Lasting

@@ -16,6 +16,9 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic))]
 
 pub mod alert;
+pub mod app_buffer;
+pub mod app_group;
+mod app_inspector;
 pub mod asn1;
 pub mod bits;
 pub mod buffer;
@@ -45,14 +48,21 @@ pub mod tag;
 #[cfg(test)]
 mod tests;
 pub mod threshold;
+pub mod transaction;
 pub mod transform;
 
 pub use compile::{Compiled, Environment, compile};
-pub use inspector::{Found, Inspector, InspectorCounters, Outcome, Piece};
+pub use inspector::{Found, FoundIn, Inspector, InspectorCounters, Outcome, Piece};
+pub use interest::Left;
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::app::AppProtocols;
 use crate::decode::{Packet, Transport};
+use app_group::AppGroups;
 use group::{Group, Groups, Scanned};
 use signature::Signature;
+use transaction::View;
 
 /// Rules ready to inspect packets.
 #[derive(Debug)]
@@ -60,6 +70,10 @@ pub struct Ruleset {
     /// In the order in which matches are told.
     signatures: Box<[Signature]>,
     groups: Groups,
+    /// Rules on transactions.
+    app: AppGroups,
+    /// No two rulesets have the same.
+    id: u32,
     /// Those that packets without IP headers are tried on.
     broken: Box<[u32]>,
     /// Most patterns any group has.
@@ -69,8 +83,10 @@ pub struct Ruleset {
 }
 
 impl Ruleset {
-    fn new(signatures: Vec<Signature>) -> Self {
+    fn new(signatures: Vec<Signature>, views: Vec<View>) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(1);
         let groups = Groups::new(&signatures);
+        let app = AppGroups::new(&signatures, views);
         let patterns =
             |group: &Group| group.prefilters.iter().map(|(_, filter)| filter.patterns()).max();
         let most_patterns = groups.iter().filter_map(patterns).max().unwrap_or(0);
@@ -83,7 +99,9 @@ impl Ruleset {
         let rules = signatures.iter().filter(|s| seen.insert((s.info.gid, s.info.sid))).count();
         let broken = (0..).zip(&signatures).filter(|(_, signature)| signature.takes_broken());
         let broken = broken.map(|(index, _)| index).collect();
-        Self { signatures: signatures.into(), groups, broken, most_patterns, reach, rules }
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        let signatures = signatures.into();
+        Self { signatures, groups, app, id, broken, most_patterns, reach, rules }
     }
     /// Number of rules.
     pub fn len(&self) -> usize {
@@ -104,6 +122,10 @@ impl Ruleset {
     /// Numbers of the signatures that packets without IP headers are tried on.
     pub fn broken(&self) -> &[u32] {
         &self.broken
+    }
+    /// Application protocols that some rule asks for: no others need be parsed.
+    pub fn app_protocols(&self) -> AppProtocols {
+        self.app.wanted
     }
     /// The signature groups.
     pub fn groups(&self) -> &Groups {

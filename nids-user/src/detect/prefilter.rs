@@ -10,11 +10,13 @@ use super::signature::{FastPattern, Signature};
 /// Chooses the fast pattern of contents (Suricata user guide, "Suricata Fast Pattern Determination
 /// Explained"): the one the rule names, else the longest, else the strongest, else the first. A negated
 /// content is never chosen: its absence says nothing before the whole buffer was seen.
-pub fn fast_pattern(buffers: &[BufferDraft]) -> Option<FastPattern> {
+pub fn fast_pattern<'a>(
+    buffers: impl Iterator<Item = &'a BufferDraft> + Clone,
+) -> Option<FastPattern> {
     let positive = || {
         // A buffer that may be absent does not have to hold anything.
         let there = buffers
-            .iter()
+            .clone()
             .filter(|buffer| !buffer.steps.iter().any(|step| matches!(step, StepDraft::Absent(_))));
         there.flat_map(|buffer| {
             let contents = buffer.steps.iter().filter_map(StepDraft::content);
@@ -105,6 +107,11 @@ impl Prefilter {
                 Some((*index, signatures.get(*index as usize)?.fast_pattern.as_ref()?))
             })
             .collect();
+        Self::of(with_pattern)
+    }
+
+    /// The prefilter of these signatures and their patterns.
+    pub fn of(with_pattern: Vec<(u32, &FastPattern)>) -> Option<Self> {
         if with_pattern.is_empty() {
             return None;
         }

@@ -121,12 +121,11 @@ impl Protocol {
 }
 
 /// Protocols that other sensors know, so that the refusal can say "not yet".
-pub const KNOWN: [&str; 42] = [
+pub const KNOWN: [&str; 38] = [
     "bittorrent-dht",
     "dcerpc",
     "dhcp",
     "dnp3",
-    "dns",
     "doh2",
     "enip",
     "file",
@@ -139,7 +138,6 @@ pub const KNOWN: [&str; 42] = [
     "imap",
     "krb5",
     "ldap",
-    "mdns",
     "modbus",
     "mqtt",
     "netbios",
@@ -156,12 +154,10 @@ pub const KNOWN: [&str; 42] = [
     "smtp",
     "snmp",
     "ssh",
-    "ssl",
     "sslv2",
     "telnet",
     "template",
     "tftp",
-    "tls",
     "user",
     "websocket",
 ];

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::app::AppProtocols;
 use crate::decode::Packet;
 use crate::flow::{FlowDirection, FlowView};
 use crate::rule::address::AddressSet;
@@ -19,6 +20,7 @@ use super::protocol::{Numbers, Protocol};
 use super::subject::Subject;
 use super::tag::Tag;
 use super::threshold::RuleLimits;
+use super::transaction::TransactionRule;
 use super::transform::{self, Transform};
 
 /// One compiled rule. A `<>` rule makes two, one for each way.
@@ -38,6 +40,10 @@ pub struct Signature {
     pub destination_port: Option<PortSet>,
     /// `flow`.
     pub flow: FlowTest,
+    /// Application protocols one of which its flow must speak; `None`: whatever it speaks.
+    pub app: Option<AppProtocols>,
+    /// What it asks of transactions; `None`: it is not about any.
+    pub transaction: Option<TransactionRule>,
     /// Header checks, in the order of their rank.
     pub checks: Box<[Check]>,
     /// Contents of the payload; `None`: the rule has none, and matches packets without payload too.
@@ -47,7 +53,7 @@ pub struct Signature {
     /// Contents of headers.
     pub headers: Box<[HeaderInspection]>,
     /// The bytes the prefilter looks for: without them the rule cannot match. `None`: it is tried on
-    /// each packet of its group.
+    /// each packet of its group. Of a rule on transactions that of its payload only.
     pub fast_pattern: Option<FastPattern>,
     /// It looks at addresses and ports only: it matches once a flow and direction, not on each packet
     /// (Suricata's "IP-only").
@@ -121,6 +127,7 @@ impl Signature {
         let packet = subject.packet;
         self.ports_match(packet.ports())
             && self.flow.matches(subject)
+            && self.app.is_none_or(|app| subject.app.is_some_and(|one| app.contains(one)))
             && self.protocol.matches(packet)
             && self.checks.iter().all(|check| check.matches(subject))
             && self.addresses_match(packet)
@@ -151,6 +158,7 @@ impl Signature {
             && any_ends
             && self.flow == FlowTest::default()
             && self.payload.is_none()
+            && self.app.is_none()
             && self.headers.is_empty()
     }
 

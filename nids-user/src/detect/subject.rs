@@ -1,5 +1,6 @@
 //! What rules may ask about one packet: the packet itself, its flow, and what its stream made of it.
 
+use crate::app::AppProtocol;
 use crate::decode::Packet;
 use crate::flow::{FlowDirection, FlowView};
 use crate::stream::{self, Progress};
@@ -11,6 +12,8 @@ pub struct Subject<'a> {
     pub packet: &'a Packet<'a>,
     /// Its flow.
     pub flow: Option<&'a FlowView>,
+    /// The application protocol of its flow, once it is known.
+    pub app: Option<AppProtocol>,
     /// Its stream, which is empty for what is not TCP.
     pub stream: StreamFacts,
 }
@@ -31,7 +34,7 @@ pub struct StreamFacts {
 impl<'a> Subject<'a> {
     /// A packet without stream.
     pub fn new(packet: &'a Packet<'a>, flow: Option<&'a FlowView>) -> Self {
-        Self { packet, flow, stream: StreamFacts::default() }
+        Self { packet, flow, app: None, stream: StreamFacts::default() }
     }
     /// The way it goes; one without flow counts as to the server.
     pub fn direction(&self) -> FlowDirection {

@@ -378,7 +378,7 @@ fn refuses_with_place_and_reason() {
             UnsupportedKeyword,
         ),
         (r#"alert tcp any any -> any any (contnet:"a"; sid:1;)"#, "contnet", UnknownKeyword),
-        (r#"alert http any any -> any any (content:"a"; sid:1;)"#, "http", Protocol),
+        (r#"alert smb any any -> any any (content:"a"; sid:1;)"#, "smb", Protocol),
         (r#"alert foo any any -> any any (content:"a"; sid:1;)"#, "foo", Protocol),
         (r#"alert tcp any any -> any any (content:"a";)"#, "alert tcp", Identity),
         (r#"log tcp any any -> any any (content:"a"; sid:1;)"#, "log", UnsupportedKeyword),
@@ -527,6 +527,7 @@ fn a_pathological_chain_is_bounded() {
 #[test]
 fn a_flow_matters_as_long_as_a_rule_could_match_what_is_to_come() {
     let matters = |rule: &str, way: FlowDirection, done: bool| {
+        let left = if done { Left::Nothing } else { Left::All };
         let ruleset = ruleset(rule);
         let segment = match way {
             FlowDirection::ToServer => Segment::default(),
@@ -538,7 +539,7 @@ fn a_flow_matters_as_long_as_a_rule_could_match_what_is_to_come() {
             },
         };
         let data = segment.bytes();
-        ruleset.wants_more(&decode(&frame(&data)), way, done)
+        ruleset.wants_more(&decode(&frame(&data)), way, left)
     };
     let (to_server, to_client) = (FlowDirection::ToServer, FlowDirection::ToClient);
     let content = r#"alert tcp any any -> any 80 (content:"x"; sid:1;)"#;

@@ -3,6 +3,7 @@
 use super::key::{Ends, Key};
 use super::record::Bypassed;
 use super::{FlowDirection, FlowView, StateTimeouts, Timeouts};
+use crate::app::AppFlow;
 use crate::capture::Timestamp;
 use crate::capture::shunt::Ticket;
 use crate::decode::{Packet, Transport};
@@ -167,6 +168,8 @@ pub struct Flow {
     pub port: u16,
     /// The TCP session.
     pub session: Option<Box<Session>>,
+    /// Its application layer, once it has said something that a parser may want.
+    pub app: Option<Box<AppFlow>>,
     /// Where messages begin.
     pub messages: Messages,
     /// Where rules wait for more of it.
@@ -251,6 +254,7 @@ impl Flow {
             icmp_code: [0; 2],
             port: 0,
             session: None,
+            app: None,
             messages: Messages::default(),
             waiting: Waiting::default(),
             kind: Kind::Other,

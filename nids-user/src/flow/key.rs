@@ -1,6 +1,6 @@
 //! What makes packets belong together: both directions of a flow give the same [`Key`].
 
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hasher};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::decode::{Icmp, Ip, Packet, Transport};
@@ -125,7 +125,10 @@ impl Key {
     /// Hash under a secret: who does not know it cannot aim at one chain.
     #[inline]
     pub fn hash(&self, secret: &impl BuildHasher) -> u64 {
-        secret.hash_one(self.0)
+        // Word by word: as a slice it would be hashed as bytes of any number.
+        let mut hasher = secret.build_hasher();
+        self.0.iter().for_each(|word| hasher.write_u64(*word));
+        hasher.finish()
     }
 }
 

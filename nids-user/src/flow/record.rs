@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::FlowDirection;
 use super::entry::{End, Flow, Kind, Stage, TtlRange};
 use super::key::Ends;
+use crate::app::AppProtocol;
 use crate::capture::Timestamp;
 use crate::detect::alert::Vars;
 use crate::stream::State;
@@ -39,6 +40,8 @@ pub struct FlowRecord {
     pub end: End,
     /// Alerts were raised on it.
     pub alerted: bool,
+    /// The application protocol, where it is known.
+    pub app_proto: Option<AppProtocol>,
     /// What a TCP session leaves behind; `None` for other protocols.
     pub tcp: Option<TcpRecord>,
     /// What the kernel let by without showing it; `None`: nothing.
@@ -90,6 +93,7 @@ impl Flow {
             stage: self.stage(),
             end,
             alerted: self.alerted,
+            app_proto: self.app.as_ref().and_then(|app| app.protocol()),
             tcp,
             bypassed: self.shunt.as_ref().map(|shunt| shunt.bypassed),
             vars: None,

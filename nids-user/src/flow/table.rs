@@ -282,6 +282,7 @@ impl FlowTable {
             icmp_code: [0; 2],
             port: packet.frame.port,
             session: None,
+            app: None,
             messages: Messages::default(),
             waiting: Waiting::default(),
             kind: Kind::of(packet),

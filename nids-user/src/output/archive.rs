@@ -20,6 +20,8 @@ use crate::cli::say;
 
 /// Of Zstandard: a tenth of the size, at some 200 MB a second.
 const LEVEL: i32 = 3;
+/// As `nice` has it.
+const NICE: libc::c_int = 10;
 /// Bytes compressed between two looks whether to stop.
 const CHUNK: usize = 128 << 10;
 
@@ -44,22 +46,26 @@ impl Sweeper {
     }
 }
 
-/// The thread.
+/// The thread, or what it will do once it is started.
 #[derive(Debug)]
 pub(super) struct Archive {
+    sweeps: Receiver<Sweep>,
     thread: Option<JoinHandle<()>>,
     stop: Arc<AtomicBool>,
 }
 
 impl Archive {
-    pub(super) fn start() -> io::Result<(Sweeper, Self)> {
+    /// Not started yet: what is asked for waits.
+    pub(super) fn new() -> (Sweeper, Self) {
         let (sender, sweeps) = unbounded();
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
-        let thread = thread::Builder::new()
-            .name("nids-archive".into())
-            .spawn(move || run(&sweeps, &stopped))?;
-        Ok((Sweeper(sender), Self { thread: Some(thread), stop }))
+        (Sweeper(sender), Self { sweeps, thread: None, stop: Arc::default() })
+    }
+
+    pub(super) fn start(&mut self) -> io::Result<()> {
+        let (sweeps, stop) = (self.sweeps.clone(), Arc::clone(&self.stop));
+        let thread = thread::Builder::new().name("nids-archive".into());
+        self.thread = Some(thread.spawn(move || run(&sweeps, &stop))?);
+        Ok(())
     }
 
     /// Ends the thread, once all senders are gone: after what was asked for, or as soon as can be. What is
@@ -75,6 +81,9 @@ impl Archive {
 }
 
 fn run(sweeps: &Receiver<Sweep>, stop: &AtomicBool) {
+    // Behind the workers. On Linux this is of the thread alone; where it is not allowed it is no matter.
+    // SAFETY: takes no pointers.
+    let _ = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICE) };
     while let Ok(first) = sweeps.recv() {
         // One sweep does the work of several.
         let mut asked = vec![first];

@@ -107,6 +107,25 @@ pub(crate) fn printable(out: &mut Vec<u8>, bytes: &[u8]) {
     out.push(b'"');
 }
 
+/// A JSON string of bytes that may be no text: what is not, stands there as `\x..`, as in Suricata.
+pub(crate) fn bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    match str::from_utf8(bytes) {
+        Ok(text) => string(out, text),
+        Err(_) => {
+            out.push(b'"');
+            for byte in bytes {
+                match byte {
+                    b'"' => out.extend_from_slice(b"\\\""),
+                    b'\\' => out.extend_from_slice(b"\\\\"),
+                    b' '..=b'~' => out.push(*byte),
+                    _ => put(out, format_args!("\\\\x{byte:02x}")),
+                }
+            }
+            out.push(b'"');
+        }
+    }
+}
+
 /// The name of an IP protocol in Suricata's spelling; `None` above 143 (IANA, Assigned Internet
 /// Protocol Numbers).
 pub fn protocol_name(number: u8) -> Option<&'static str> {

@@ -6,7 +6,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -247,6 +247,23 @@ impl FileTarget {
             open.size = size;
         }
         done
+    }
+
+    /// Where the regular file is, without symbolic links.
+    pub(super) fn real_path(&self) -> Option<&Path> {
+        self.open.as_ref().filter(|open| open.regular).map(|open| open.path.as_path())
+    }
+
+    /// Gives an empty regular file of this process's user, which nobody but it can have made, to another.
+    pub(super) fn give_to(&self, user: u32, group: u32) -> io::Result<()> {
+        let Some(Open { file, .. }) = self.open.as_ref().filter(|open| open.regular) else {
+            return Ok(());
+        };
+        let meta = file.metadata()?;
+        if meta.len() == 0 && meta.uid() == nix::unistd::geteuid().as_raw() {
+            fchown(file, Some(user), Some(group))?;
+        }
+        Ok(())
     }
 
     /// Whether the path is a FIFO: opening one that nobody reads fails until somebody does.

@@ -41,9 +41,9 @@ use std::fmt;
 
 pub use console::colour_wanted;
 pub use counters::{LossReason, OutputCounters, SinkCounters};
-pub use record::{Anomaly, CapturedPacket, Oddity, Record, TaggedPacket};
+pub use record::{Anomaly, AppRecord, CapturedPacket, Oddity, Record, TaggedPacket};
 pub use settings::{OutputConfig, OutputSettings};
-pub use writer::{RecordSender, Wants, Writer, start};
+pub use writer::{Opened, RecordSender, Wants, Writer, open, start};
 
 /// A type of EVE record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -58,10 +58,20 @@ pub enum EveType {
     Anomaly,
     /// A packet that the tag of a rule asks for.
     Packet,
+    /// A request of HTTP with its response.
+    Http,
+    /// A file that was carried.
+    Fileinfo,
+    /// A message of DNS.
+    Dns,
+    /// A message of mDNS.
+    Mdns,
+    /// A session of TLS.
+    Tls,
 }
 
 impl EveType {
-    /// `event_type`.
+    /// The word in EVE's `event_type`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Alert => "alert",
@@ -69,13 +79,18 @@ impl EveType {
             Self::Netflow => "netflow",
             Self::Anomaly => "anomaly",
             Self::Packet => "packet",
+            Self::Http => "http",
+            Self::Fileinfo => "fileinfo",
+            Self::Dns => "dns",
+            Self::Mdns => "mdns",
+            Self::Tls => "tls",
         }
     }
 }
 
 /// A set of types of EVE records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct EveTypes(u8);
+pub struct EveTypes(u32);
 
 impl Default for EveTypes {
     /// Alerts, and the packets that their tags ask for.

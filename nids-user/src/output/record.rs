@@ -23,6 +23,8 @@ pub enum Record {
     Anomaly(Anomaly),
     /// The tag of a rule asks for a packet.
     Packet(TaggedPacket),
+    /// What was said in an application protocol.
+    App(Box<AppRecord>),
     /// A packet for the alert pcap.
     Captured(CapturedPacket),
 }
@@ -36,6 +38,7 @@ impl Record {
             Self::Netflow(..) => EveType::Netflow,
             Self::Anomaly(_) => EveType::Anomaly,
             Self::Packet(_) => EveType::Packet,
+            Self::App(record) => record.eve_type,
             Self::Captured(_) => return None,
         })
     }
@@ -47,6 +50,7 @@ impl Record {
             Self::Flow(flow) | Self::Netflow(flow, _) => flow.time,
             Self::Anomaly(anomaly) => anomaly.time,
             Self::Packet(packet) => packet.time,
+            Self::App(record) => record.time,
             Self::Captured(packet) => packet.time,
         }
     }
@@ -57,7 +61,7 @@ impl Record {
             Self::Alert(alert) => alert.evidence.as_ref().map_or(0, |evidence| evidence.bytes()),
             Self::Packet(TaggedPacket { bytes, .. })
             | Self::Captured(CapturedPacket { bytes, .. }) => bytes.len(),
-            Self::Flow(_) | Self::Netflow(..) | Self::Anomaly(_) => 0,
+            Self::Flow(_) | Self::Netflow(..) | Self::Anomaly(_) | Self::App(_) => 0,
         }
     }
 }
@@ -66,6 +70,35 @@ impl From<Alert> for Record {
     fn from(alert: Alert) -> Self {
         Self::Alert(alert)
     }
+}
+
+/// What was said in an application protocol: one record of one transaction.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AppRecord {
+    /// Its type.
+    pub eve_type: EveType,
+    /// Time of the packet at which it was over.
+    pub time: Timestamp,
+    /// Name of the interface, `None` for a file.
+    pub interface: Option<Arc<str>>,
+    /// Position of that packet in the file, 0 for a live packet or the end of a flow.
+    pub pcap_number: u64,
+    /// VLAN ids, outermost first.
+    pub vlan: Vec<u16>,
+    /// Who said it, and to whom.
+    pub addresses: (IpAddr, IpAddr),
+    /// The ports of both.
+    pub ports: (u16, u16),
+    /// IP protocol number.
+    pub ip_proto: u8,
+    /// The flow's id.
+    pub flow: u64,
+    /// Where the packet came from.
+    pub origin: Origin,
+    /// Number of the transaction, where the record tells it.
+    pub transaction: Option<u64>,
+    /// Its objects, each as `,"name":{...}`.
+    pub objects: Box<[u8]>,
 }
 
 /// One packet that the tag of a rule asks for, owned.

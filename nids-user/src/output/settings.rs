@@ -4,7 +4,7 @@
 //! `--alert-pcap FILE` are short for the `filename` of the ones named `0`. Keys are Suricata's where Suricata
 //! has them. What does not go together is refused by [`OutputConfig::check`], so nothing is set in vain.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::syslog::{Facility, Framing, Severity};
@@ -352,15 +352,6 @@ impl OutputConfig {
         self.enabled().any(|output| output.file_type == FileType::Stdout)
     }
 
-    /// What is opened again later: files, whose folder is written to as well where they are rotated, and
-    /// Unix sockets. For whoever restricts the process.
-    pub fn paths(&self) -> impl Iterator<Item = &Path> {
-        self.enabled().filter_map(|output| match (output.file_type, &output.syslog.server) {
-            (FileType::Syslog, Server::Unix(path)) => Some(path.as_path()),
-            _ => output.filename.as_deref(),
-        })
-    }
-
     /// The output of this kind and name, made where it is missing.
     pub fn named(&mut self, kind: SinkKind, name: &str) -> &mut OutputSettings {
         let there = |output: &OutputSettings| output.kind == kind && output.name == name;
@@ -428,6 +419,23 @@ impl OutputConfig {
         }
         Ok(())
     }
+}
+
+/// Keys that have a function, of the outputs named `0`; but for `alert.metadata`, a second way to set others.
+#[cfg(test)]
+pub(crate) fn keys() -> Vec<String> {
+    let mut all = Vec::new();
+    for (of, key, effect) in KEYS {
+        let kinds: &[SinkKind] = match of {
+            Of::All => &[SinkKind::Eve, SinkKind::Fast, SinkKind::Pcap],
+            Of::Eve => &[SinkKind::Eve],
+            Of::Pcap => &[SinkKind::Pcap],
+        };
+        if matches!(effect, Put(..)) && *key != "alert.metadata" {
+            all.extend(kinds.iter().map(|kind| format!("outputs.{kind}.0.{key}")));
+        }
+    }
+    all
 }
 
 /// Which outputs have a key.
@@ -544,10 +552,10 @@ fn some_path(text: &str) -> Option<Option<PathBuf>> {
     value::path(text).map(Some)
 }
 
-/// `no`, or what the rest is.
+/// `no`, which a configuration file has as `false`, or what the rest is.
 fn unless_no<T>(text: &str, read: impl FnOnce(&str) -> Option<T>) -> Option<Option<T>> {
     match text {
-        "no" => Some(None),
+        "no" | "false" => Some(None),
         _ => read(text).map(Some),
     }
 }
@@ -586,7 +594,7 @@ fn max_files(text: &str) -> Option<Option<usize>> {
 fn compression(text: &str) -> Option<bool> {
     match text {
         "zstd" => Some(true),
-        "none" | "no" => Some(false),
+        "none" | "no" | "false" => Some(false),
         _ => None,
     }
 }
@@ -690,8 +698,6 @@ mod tests {
         assert_eq!(soc.place(), Some("tcp:[::1]:601".into()));
         assert!(soc.eve.types.has(EveType::Flow) && !soc.eve.types.has(EveType::Packet));
         assert_eq!((pcap.capture.flow_limit, pcap.rotation.keep), (None, Some(10)));
-        let paths: Vec<_> = config.paths().collect();
-        assert_eq!(paths, [Path::new("/a"), Path::new("/f"), Path::new("/p")]);
     }
 
     #[test]
@@ -699,7 +705,7 @@ mod tests {
         for (key, value) in [
             ("eve.0.filename", ""),
             ("eve.0.filetype", "redis"),
-            ("eve.0.types", "[alert, dns]"),
+            ("eve.0.types", "[alert, gopher]"),
             ("eve.0.types", "[alert"),
             ("eve.0.rotate-size", "0"),
             ("eve.0.rotate-interval", "1w"),

@@ -7,6 +7,7 @@
 //! half is gone.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -115,6 +116,16 @@ impl Sink {
     /// Whether both write to the same regular file.
     pub(super) fn is_same_file(&self, other: &Self) -> bool {
         self.target.is_same_file(&other.target)
+    }
+
+    /// Where the regular file is that it writes to.
+    pub(super) fn real_path(&self) -> Option<&Path> {
+        self.target.real_path()
+    }
+
+    /// Gives the file to this user and group, where it is new.
+    pub(super) fn give_to(&self, user: u32, group: u32) -> io::Result<()> {
+        self.target.give_to(user, group)
     }
 
     /// Takes one record, where it is of a type for this output. It is written by the next

@@ -14,7 +14,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockType, SockaddrLike, SockaddrStorage, UnixAddr, connect,
-    getsockopt, send, setsockopt, socket, sockopt,
+    getsockopt, recv, send, setsockopt, socket, sockopt,
 };
 
 use super::Policy;
@@ -150,7 +150,7 @@ impl Socket {
         };
         let result = loop {
             // What is sent behind the end of a connection would be taken, and lost.
-            if !self.is_datagram() && hung_up(fd.as_fd())? {
+            if !self.is_datagram() && hung_up(fd.as_fd()) {
                 break Err(io::ErrorKind::ConnectionReset.into());
             }
             match send(fd.as_raw_fd(), bytes, MsgFlags::MSG_NOSIGNAL) {
@@ -188,18 +188,15 @@ fn one_of(addresses: &[SocketAddr], turn: usize) -> io::Result<SockaddrStorage> 
     Ok(SockaddrStorage::from(*address))
 }
 
+/// Whether the other end is closed. (nix does not know POLLRDHUP.)
+fn hung_up(fd: BorrowedFd<'_>) -> bool {
+    let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
+    !matches!(recv(fd.as_raw_fd(), &mut [0], flags), Ok(1..) | Err(Errno::EAGAIN | Errno::EINTR))
+}
+
 /// What it is ready for, or failed with.
 fn ready(fd: BorrowedFd<'_>, wait: PollTimeout) -> io::Result<PollFlags> {
-    look(fd, PollFlags::POLLOUT, wait)
-}
-
-/// Whether the other end is closed.
-fn hung_up(fd: BorrowedFd<'_>) -> io::Result<bool> {
-    Ok(!look(fd, PollFlags::from_bits_retain(libc::POLLRDHUP), PollTimeout::ZERO)?.is_empty())
-}
-
-fn look(fd: BorrowedFd<'_>, events: PollFlags, wait: PollTimeout) -> io::Result<PollFlags> {
-    let mut fds = [PollFd::new(fd, events)];
+    let mut fds = [PollFd::new(fd, PollFlags::POLLOUT)];
     loop {
         match poll(&mut fds, wait) {
             Err(Errno::EINTR) => {}

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
@@ -53,6 +54,22 @@ impl Target {
             Self::Stdout(..) => false,
             Self::File(file) => error.raw_os_error() == Some(libc::ENXIO) && file.is_fifo(),
             Self::Socket(_) => true,
+        }
+    }
+
+    /// Where the regular file is, without symbolic links.
+    pub(super) fn real_path(&self) -> Option<&Path> {
+        match self {
+            Self::File(file) => file.real_path(),
+            Self::Stdout(..) | Self::Socket(_) => None,
+        }
+    }
+
+    /// Gives a file that is new to another user.
+    pub(super) fn give_to(&self, user: u32, group: u32) -> io::Result<()> {
+        match self {
+            Self::File(file) => file.give_to(user, group),
+            Self::Stdout(..) | Self::Socket(_) => Ok(()),
         }
     }
 

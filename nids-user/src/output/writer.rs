@@ -4,6 +4,7 @@
 //! lets each sink write it with one write(2): a record is on disk as soon as the queue runs empty. The queue
 //! is bounded by records, and by the bytes of packets that they carry.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
@@ -18,7 +19,7 @@ use super::counters::{OutputCounters, SinkCounters, SinkTally};
 use super::file::{Content, FileTarget};
 use super::format::Format;
 use super::record::Record;
-use super::settings::{CaptureOptions, FileType, OutputConfig, OutputSettings};
+use super::settings::{CaptureOptions, FileType, OutputConfig, OutputSettings, Server};
 use super::sink::{Change, Sink};
 use super::socket::Socket;
 use super::target::Target;
@@ -188,71 +189,52 @@ enum Control {
     Finish,
 }
 
-/// Opens the outputs and starts the writer. SIGPIPE and SIGXFSZ are ignored from here on: a reader
-/// that went and a file at its limit are errors of one sink, not the end of the process.
+/// Opens the outputs and starts the writer: [`open`] and [`Opened::start`] in one.
+///
+/// # Errors
+/// Those of the two.
+pub fn start(config: OutputConfig, policy: Policy) -> Result<(RecordSender, Writer), Failure> {
+    open(config, policy)?.start()
+}
+
+/// Outputs that are open, and nobody writes to yet.
+#[derive(Debug)]
+pub struct Opened {
+    policy: Policy,
+    wants: Wants,
+    queue: usize,
+    outputs: Vec<Output>,
+    sinks: Vec<Sink>,
+    archive: Option<Archive>,
+}
+
+/// Opens the outputs. SIGPIPE and SIGXFSZ are ignored from here on: a reader that went and a file at its
+/// limit are errors of one sink, not the end of the process.
 ///
 /// # Errors
 /// [`Code::Config`] where settings do not go together, [`Code::CannotCreate`] where an output cannot be
 /// opened, or two name the same file.
-pub fn start(config: OutputConfig, policy: Policy) -> Result<(RecordSender, Writer), Failure> {
+pub fn open(config: OutputConfig, policy: Policy) -> Result<Opened, Failure> {
     config.check().map_err(|text| Failure::new(Code::Config, text))?;
     for ignored in [Signal::SIGPIPE, Signal::SIGXFSZ] {
         // SAFETY: no handler is installed, so none can do harm.
         let _ = unsafe { signal(ignored, SigHandler::SigIgn) };
     }
-    let no_thread =
-        |error| Failure::new(Code::Software, format!("cannot start a thread: {error}."));
-    let wants = Wants::of(&config);
-    let (sweeper, archive) = match config.enabled().any(|output| output.rotation.is_on()) {
-        true => Archive::start().map(|(sweeper, archive)| (Some(sweeper), Some(archive))),
-        false => Ok((None, None)),
-    }
-    .map_err(no_thread)?;
-    let (outputs, sinks) = open(&config, policy, sweeper.as_ref())?;
-    let totals = Arc::new(Totals::default());
-    let (queue, records) = bounded(config.queue.max(1));
-    let (packet_queue, packets) = bounded(if wants.capture.is_some() { PACKETS } else { 1 });
-    let (control, commands) = unbounded();
-    let names = outputs.iter().map(Output::to_string).collect();
-    let mut work = Work {
-        records,
-        packets,
-        commands,
-        // The thread's own ends keep the queues connected while all workers are gone.
-        _queues: [queue.clone(), packet_queue.clone()],
-        sinks,
-        names,
-        totals: Arc::clone(&totals),
-        reported: (0, None),
-    };
-    let thread = thread::Builder::new()
-        .name("nids-output".into())
-        .spawn(move || work.run())
-        .map_err(no_thread)?;
-    let sender =
-        RecordSender { queue, packets: packet_queue, policy, wants, totals: Arc::clone(&totals) };
-    Ok((sender, Writer { control, thread: Some(thread), totals, outputs, archive, policy }))
-}
-
-/// Opens the outputs.
-fn open(
-    config: &OutputConfig,
-    policy: Policy,
-    sweeper: Option<&Sweeper>,
-) -> Result<(Vec<Output>, Vec<Sink>), Failure> {
     let now = Instant::now();
     let colour = colour_wanted();
     let console = OutputSettings {
         file_type: FileType::Stdout,
         ..OutputSettings::new(SinkKind::Console, "0")
     };
+    let rotates = config.enabled().any(|output| output.rotation.is_on());
+    let (sweeper, archive) = rotates.then(Archive::new).unzip();
     let mut outputs: Vec<Output> = Vec::new();
     let mut sinks: Vec<Sink> = Vec::new();
     for settings in config.console.then_some(&console).into_iter().chain(config.enabled()) {
         let tally = Arc::new(SinkTally::default());
         let output = Output { settings: settings.clone(), tally: Arc::clone(&tally) };
         let format = Format::new(settings, config.community_id, colour);
-        let sink = target(settings, policy, sweeper)
+        let sink = target(settings, policy, sweeper.as_ref())
             .and_then(|target| Sink::open(settings, format, target, tally, now));
         let sink = sink.map_err(|error| {
             Failure::new(Code::CannotCreate, format!("{output} cannot be opened: {error}."))
@@ -268,7 +250,8 @@ fn open(
         sinks.push(sink);
         outputs.push(output);
     }
-    Ok((outputs, sinks))
+    let wants = Wants::of(&config);
+    Ok(Opened { policy, wants, queue: config.queue, outputs, sinks, archive })
 }
 
 fn target(
@@ -293,6 +276,75 @@ fn target(
             Target::Socket(Socket::new(settings, policy)?)
         }
     })
+}
+
+impl Opened {
+    /// Gives the logs that were made just now to this user and group, who will open them anew.
+    ///
+    /// # Errors
+    /// [`Code::CannotCreate`] where the process may not.
+    pub fn give_to(&self, user: u32, group: u32) -> Result<(), Failure> {
+        for (sink, output) in self.sinks.iter().zip(&self.outputs) {
+            sink.give_to(user, group).map_err(|error| {
+                let text = format!("{output} cannot be given to the user {user}: {error}.");
+                Failure::new(Code::CannotCreate, text)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The files, FIFOs and devices among the outputs, and the files that symbolic links lead to: these are
+    /// put away where they are.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        let files = self.outputs.iter().map(|output| &output.settings);
+        let named = files.filter(|one| one.file_type == FileType::Regular);
+        let named = named.filter_map(|one| one.filename.as_deref());
+        named.chain(self.sinks.iter().filter_map(Sink::real_path))
+    }
+
+    /// Whether an output sends over the network.
+    pub fn uses_network(&self) -> bool {
+        self.outputs.iter().any(|output| {
+            let OutputSettings { file_type, syslog, .. } = &output.settings;
+            *file_type == FileType::Syslog && !matches!(syslog.server, Server::Unix(_))
+        })
+    }
+
+    /// Starts the threads that write, and that look after old files.
+    ///
+    /// # Errors
+    /// The system is out of threads.
+    pub fn start(self) -> Result<(RecordSender, Writer), Failure> {
+        let Self { policy, wants, queue, outputs, sinks, mut archive } = self;
+        let no_thread =
+            |error| Failure::new(Code::Software, format!("cannot start a thread: {error}."));
+        if let Some(archive) = &mut archive {
+            archive.start().map_err(no_thread)?;
+        }
+        let totals = Arc::new(Totals::default());
+        let (queue, records) = bounded(queue.max(1));
+        let (packet_queue, packets) = bounded(if wants.capture.is_some() { PACKETS } else { 1 });
+        let (control, commands) = unbounded();
+        let names = outputs.iter().map(Output::to_string).collect();
+        let mut work = Work {
+            records,
+            packets,
+            commands,
+            // The thread's own ends keep the queues connected while all workers are gone.
+            _queues: [queue.clone(), packet_queue.clone()],
+            sinks,
+            names,
+            totals: Arc::clone(&totals),
+            reported: (0, None),
+        };
+        let thread = thread::Builder::new()
+            .name("nids-output".into())
+            .spawn(move || work.run())
+            .map_err(no_thread)?;
+        let packets = packet_queue;
+        let sender = RecordSender { queue, packets, policy, wants, totals: Arc::clone(&totals) };
+        Ok((sender, Writer { control, thread: Some(thread), totals, outputs, archive, policy }))
+    }
 }
 
 impl Writer {

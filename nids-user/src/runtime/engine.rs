@@ -12,6 +12,7 @@ use super::flows::Flows;
 use super::sensor::Inspection;
 use super::shunting::Shunting;
 use super::worker::Pipeline;
+use crate::app;
 use crate::capture::shunt::{ShuntCounters, Shunter};
 use crate::capture::{Frame, LinkType, Timestamp};
 use crate::config::{ChecksumChecks, Settings};
@@ -32,6 +33,8 @@ pub struct EngineConfig {
     pub flow: Limits,
     /// Settings of its streams.
     pub streams: stream::Config,
+    /// Bounds of its parsers.
+    pub app: app::Limits,
     /// What rules keep of more than one flow, the same for all workers.
     pub shared: Arc<Shared>,
     /// Rules that drop are taken to have dropped.
@@ -68,6 +71,7 @@ impl EngineConfig {
         Self {
             flow: settings.flow.clone(),
             streams,
+            app: settings.app.clone(),
             shared: Shared::new(0x6e69_6473),
             inline: settings.inline,
             secret: 0x6e69_6473,
@@ -100,9 +104,12 @@ impl EngineConfig {
         streams.session_memcap /= workers.max(1) as usize;
         streams.reassembly_memcap /= workers.max(1) as usize;
         let tunnels = settings.tunnels.clone();
+        let mut app = settings.app.clone();
+        app.memory /= workers.max(1) as usize;
         Self {
             flow,
             streams,
+            app,
             shared,
             inline: false,
             secret,
@@ -300,6 +307,7 @@ impl Engine {
         Self {
             flows: Flows::new(
                 FlowTable::new(&config.flow, config.streams, config.secret, config.worker),
+                config.app,
                 config.interfaces,
                 records,
                 config.shared,
@@ -351,18 +359,19 @@ impl Engine {
         *self.flows.table().stream_counters()
     }
 
-    /// Bytes that fragments, and that sessions with their data, take now.
+    /// Bytes that fragments, and that sessions with their data and parsers, take now.
     pub fn memory(&self) -> (usize, usize) {
-        (self.defrag.memory(), self.flows.table().stream_memory())
+        (self.defrag.memory(), self.flows.table().stream_memory() + self.flows.app_memory())
     }
 
     /// What was given up of the frames inspected, by reason. A name says what is counted: bytes of
     /// streams, packets, fragments, datagrams, or tries to match a rule.
-    pub fn given_up(&self) -> [(&'static str, u64); 14] {
+    pub fn given_up(&self) -> [(&'static str, u64); 20] {
         let stream = self.flows.table().stream_counters();
         let flow = self.flows.table().counters();
         let defrag = self.defrag.counters();
         let inspector = self.flows.inspector_counters();
+        let app = self.flows.app_counters();
         [
             ("stream-depth-bytes", stream.uninspected_depth),
             ("stream-memcap-bytes", stream.uninspected_memcap),
@@ -376,6 +385,12 @@ impl Engine {
             ("fragments-refused", defrag.refused),
             ("datagrams-evicted", defrag.evicted),
             ("datagrams-timed-out", defrag.timed_out),
+            ("app-malformed-flows", app.malformed),
+            ("app-gap-flows", app.gaps),
+            ("app-memcap-flows", app.memory),
+            ("app-transactions-let-go", app.transactions_let_go),
+            ("app-body-bytes", app.body_bytes),
+            ("app-damaged-bodies", app.decompression),
             ("matches-given-up", inspector.given_up),
             ("alerts-left-out", inspector.too_many),
         ]

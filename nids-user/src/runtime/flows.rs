@@ -6,10 +6,12 @@
 
 use std::sync::Arc;
 
+use super::app::{self, AppLayer};
 use super::capture::{Capture, Kept};
 use super::engine::SkipReason;
 use super::record::{self, Out, Shown};
 use super::shunting::{Shunting, still_matters};
+use crate::app::AppProtocols;
 use crate::capture::Timestamp;
 use crate::capture::shunt::ShuntCounters;
 use crate::decode::{Packet, packet};
@@ -17,7 +19,7 @@ use crate::detect::alert::Vars;
 use crate::detect::flow_state::Budget;
 use crate::detect::memory::Shared;
 use crate::detect::subject::{StreamFacts, Subject};
-use crate::detect::{Inspector, InspectorCounters, Outcome, Piece, Ruleset};
+use crate::detect::{Inspector, InspectorCounters, Left, Outcome, Piece, Ruleset};
 use crate::flow::{End, Flow, FlowDirection, FlowTable};
 use crate::output::{EveType, Record, RecordSender};
 use crate::stream::{self, Chunk, Session};
@@ -48,6 +50,8 @@ pub(super) struct Flows {
     raised: u64,
     /// What inspectors counted whose rules are no longer in force.
     retired: InspectorCounters,
+    /// The parsers of application protocols.
+    app: AppLayer,
     /// What rules keep of more than one flow.
     shared: Arc<Shared>,
     /// Bytes that rules may keep of flows.
@@ -58,8 +62,6 @@ pub(super) struct Flows {
     bypass: bool,
     /// What the kernel lets by; `None`: flows are not shunted.
     shunting: Option<Shunting>,
-    /// A piece of a stream with what lies before it.
-    room: Vec<u8>,
     /// The packets of alerting flows; `None`: nobody wants them.
     capture: Option<Box<Capture>>,
 }
@@ -67,6 +69,7 @@ pub(super) struct Flows {
 impl Flows {
     pub(super) fn new(
         table: FlowTable,
+        parsers: crate::app::Limits,
         interfaces: Vec<Option<Arc<str>>>,
         records: RecordSender,
         shared: Arc<Shared>,
@@ -74,6 +77,7 @@ impl Flows {
         bypass: bool,
     ) -> Self {
         let capture = records.wants().capture.map(|options| Box::new(Capture::new(options)));
+        let app = AppLayer::new(parsers, records.types());
         Self {
             table,
             slots: [None, None],
@@ -82,12 +86,12 @@ impl Flows {
             records,
             raised: 0,
             retired: InspectorCounters::default(),
+            app,
             shared,
             budget: Budget::new(STATE_MEMORY),
             inline,
             bypass,
             shunting: None,
-            room: Vec::new(),
             capture,
         }
     }
@@ -114,6 +118,8 @@ impl Flows {
         if let Some(before) = slot.replace(Slot { ruleset, inspector, tags_hosts }) {
             self.retired.add(&before.inspector.counters());
         }
+        let rules = self.slots.iter().flatten().map(|slot| slot.ruleset.app_protocols());
+        self.app.want(rules.fold(AppProtocols::NONE, AppProtocols::union));
     }
 
     pub(super) fn table(&self) -> &FlowTable {
@@ -127,6 +133,16 @@ impl Flows {
             sum.add(&slot.inspector.counters());
         }
         sum
+    }
+
+    /// What parsers of application protocols did.
+    pub(super) fn app_counters(&self) -> crate::app::Counters {
+        self.app.counters()
+    }
+
+    /// Bytes that they take now.
+    pub(super) fn app_memory(&self) -> usize {
+        self.app.memory()
     }
 
     /// Alerts raised so far.
@@ -166,10 +182,10 @@ impl Flows {
         let Some(Slot { ruleset, inspector, tags_hosts }) = slot else {
             return Err(SkipReason::NoRuleset);
         };
-        let Some(tracked) = tracked else {
+        let Some(tracked) = &tracked else {
             let subject = Subject::new(packet, None);
             inspector.begin(ruleset, &subject);
-            let outcome = inspector.finish(ruleset, &subject, None, &mut |found| {
+            let outcome = inspector.finish(ruleset, &subject, None, None, &mut |found| {
                 out.alert(found, &subject, Shown::Nothing);
             });
             if outcome.tagged {
@@ -189,6 +205,8 @@ impl Flows {
         if flow.passed || flow.dropped {
             let dropped = flow.dropped;
             if let Some(session) = &mut flow.session {
+                app::stop(session);
+                session.watch_raw(direction, false);
                 session.raw(streams, direction, packet.payload, &mut |_| {});
                 session.settle(streams, direction, packet.payload);
             }
@@ -208,6 +226,10 @@ impl Flows {
             return Err(if dropped { SkipReason::Dropped } else { SkipReason::Passed });
         }
         let raised_before = *out.raised;
+        // The packet with which encryption begins is still to be seen.
+        let hidden = is_encrypted(flow);
+        self.app.packet(flow, streams, packet, &tracked);
+        subject.app = flow.app.as_ref().and_then(|app| app.protocol());
         let looks_at_stream = inspector.begin(ruleset, &subject);
         if let Some(session) = &mut flow.session {
             subject.stream.progress = Some(progress(session));
@@ -218,25 +240,31 @@ impl Flows {
             {
                 flow.messages.speak(direction, before, tcp.ack);
             }
-            let (messages, room) = (&flow.messages, &mut self.room);
+            let messages = &flow.messages;
             let waiting = flow.waiting.of(direction);
-            // What lies behind the depth is not for rules on streams.
-            subject.stream.in_stream |= self.bypass && session.is_done(streams, direction);
+            // What lies behind the depth is not for rules on streams, and what is encrypted neither.
+            let done = self.bypass && session.is_done(streams, direction);
+            subject.stream.in_stream |= done || hidden;
+            // An alert may have to show what rules have not looked at themselves.
+            let watched = looks_at_stream || self.records.wants().payload > 0;
+            session.watch_raw(direction, watched && !hidden);
             session.raw(streams, direction, packet.payload, &mut |chunk| {
                 if looks_at_stream {
                     let since = messages.since_start(direction, chunk.offset);
-                    show(&chunk, since, waiting, room, ruleset, inspector, &subject);
+                    show(&chunk, since, waiting, ruleset, inspector, &subject);
                 }
             });
         }
         let kept = Some((&mut flow.state, &mut self.budget));
+        let transactions = flow.app.as_deref_mut();
         let shown = flow.session.as_deref().map_or(Shown::Nothing, Shown::Of);
-        let outcome = inspector.finish(ruleset, &subject, kept, &mut |found| {
+        let outcome = inspector.finish(ruleset, &subject, kept, transactions, &mut |found| {
             out.alert(found, &subject, shown);
         });
         if outcome.tagged {
             out.tagged(&subject);
         }
+        self.app.settle(flow, packet, &out);
         flow.passed |= outcome.passed;
         flow.dropped |= self.inline && outcome.flow_dropped;
         flow.alerted |= *out.raised != raised_before;
@@ -250,13 +278,21 @@ impl Flows {
         if let Some(shunting) = &mut self.shunting
             && shunting.is_due(flow, packet)
         {
-            let done = [FlowDirection::ToServer, FlowDirection::ToClient].map(|direction| {
-                let session = flow.session.as_ref();
-                self.bypass && session.is_some_and(|session| session.is_done(streams, direction))
-            });
             let tags = *tags_hosts || flow.state.tags_mut().is_some_and(|tags| !tags.is_empty());
+            let encrypted = is_encrypted(flow);
+            let left = |direction| match &flow.session {
+                Some(session) if self.bypass && session.is_done(streams, direction) => {
+                    Left::Nothing
+                }
+                _ if encrypted => Left::Records,
+                _ => Left::All,
+            };
+            let shown = [FlowDirection::ToServer, FlowDirection::ToClient]
+                .iter()
+                .all(|way| left(*way) == Left::Nothing);
+            let logged = !shown && self.app.wants_more(flow);
             if !flow.is_captured()
-                && (flow.passed || !tags && !still_matters(ruleset, flow, done))
+                && (flow.passed || !tags && !logged && !still_matters(ruleset, flow, left))
                 && let Some(displaced) =
                     shunting.shunt((tracked.index, flow), packet, direction, generation)
             {
@@ -282,7 +318,7 @@ impl Flows {
         };
         let subject = Subject::new(packet, None);
         inspector.begin(ruleset, &subject);
-        let outcome = inspector.finish(ruleset, &subject, None, &mut |found| {
+        let outcome = inspector.finish(ruleset, &subject, None, None, &mut |found| {
             out.alert(found, &subject, Shown::Nothing);
         });
         if let Some(capture) = &mut self.capture {
@@ -342,6 +378,18 @@ impl Flows {
             }
             flow.session = Some(session);
         }
+        if flow.app.is_some() {
+            let packet = packet::of_flow_end(&flow.ends(), FlowDirection::ToServer, flow.last);
+            let out = Out {
+                records: &self.records,
+                raised: &mut self.raised,
+                interface: interface(&self.interfaces, flow.port),
+                outer: None,
+                blocks: self.inline,
+                alerts: None,
+            };
+            self.app.log_rest(&mut flow, &packet, &out);
+        }
         let types = self.records.types();
         if types.has(EveType::Flow) || types.has(EveType::Netflow) {
             self.log_flow(&flow, end);
@@ -349,6 +397,7 @@ impl Flows {
         if let Some(session) = flow.session.take() {
             self.table.streams().close(session);
         }
+        self.app.release(&mut flow);
         flow.state.release(&mut self.budget);
     }
 
@@ -357,8 +406,10 @@ impl Flows {
         let [even, odd] = &mut self.slots;
         let slot = if self.generation & 1 == 0 { even } else { odd };
         let Some(Slot { ruleset, inspector, .. }) = slot else { return };
+        self.app.rest(flow, session, self.table.streams());
         for direction in [FlowDirection::ToServer, FlowDirection::ToClient] {
-            if !session.has_unseen(direction) {
+            let news = flow.app.as_ref().is_some_and(|app| app.has_news(direction));
+            if !session.has_unseen(direction) && !news {
                 continue;
             }
             // Nobody sent this packet: it stands for the end of the flow.
@@ -382,24 +433,30 @@ impl Flows {
             };
             let raised_before = *out.raised;
             let looks_at_stream = inspector.begin(ruleset, &subject);
-            let (messages, room) = (&flow.messages, &mut self.room);
+            let messages = &flow.messages;
             let waiting = flow.waiting.of(direction);
             let streams = self.table.streams();
             let most = self.records.wants().payload;
             let mut rest = Vec::new();
+            session.watch_raw(direction, looks_at_stream || most > 0);
             session.finish(streams, direction, &mut |chunk| chunk.data.len(), &mut |chunk| {
-                if looks_at_stream && !chunk.data.is_empty() {
+                if chunk.data.is_empty() {
+                    return;
+                }
+                if most > 0 {
+                    rest.clear();
+                    chunk.copy_before(most.saturating_sub(chunk.data.len()), &mut rest);
+                    rest.extend_from_slice(last(chunk.data, most));
+                }
+                if looks_at_stream {
                     let since = messages.since_start(direction, chunk.offset);
-                    if most > 0 {
-                        let bytes = chunk.look_back(most.saturating_sub(chunk.data.len()), room);
-                        rest.clear();
-                        rest.extend_from_slice(last(bytes, most));
-                    }
-                    show(&chunk, since, waiting, room, ruleset, inspector, &subject);
+                    show(&chunk, since, waiting, ruleset, inspector, &subject);
                 }
             });
             let kept = Some((&mut flow.state, &mut self.budget));
-            inspector.finish(ruleset, &subject, kept, &mut |found| {
+            let transactions = flow.app.as_deref_mut();
+            subject.app = transactions.as_ref().and_then(|app| app.protocol());
+            inspector.finish(ruleset, &subject, kept, transactions, &mut |found| {
                 out.alert(found, &subject, Shown::Rest(&rest));
             });
             flow.alerted |= *out.raised != raised_before;
@@ -440,32 +497,26 @@ fn interface(interfaces: &[Option<Arc<str>>], port: u16) -> Option<&Arc<str>> {
     interfaces.get(usize::from(port))?.as_ref()
 }
 
+fn is_encrypted(flow: &Flow) -> bool {
+    flow.app.as_ref().is_some_and(|app| app.is_encrypted())
+}
+
 fn progress(session: &Session) -> [crate::stream::Progress; 2] {
     [session.progress(FlowDirection::ToServer), session.progress(FlowDirection::ToClient)]
 }
 
-/// Shows a chunk to the rules, with what of its message lies before it: `since` bytes from the message's
-/// begin to the chunk's. `waiting`: the last bytes shown in which a rule waits for more.
+/// Shows a chunk to the rules. `since`: bytes from its message's begin to the chunk's. `waiting`: the last
+/// bytes shown in which a rule waits for more.
 fn show(
     chunk: &Chunk<'_>,
     since: u32,
     waiting: &mut u16,
-    room: &mut Vec<u8>,
     ruleset: &Ruleset,
     inspector: &mut Inspector,
     subject: &Subject<'_>,
 ) {
     // Before the begin of the message as much as a fast pattern reaches back: it may span both.
     let back = since.min(LOOK_BACK) as usize + ruleset.reach();
-    let bytes = chunk.look_back(back, room);
-    let before = bytes.len() - chunk.data.len();
-    let base = before as i64 - i64::from(since);
-    let seen = before + chunk.seen;
-    let again = usize::from(*waiting).min(seen);
-    let piece = Piece { bytes, seen, again, base };
-    *waiting = match inspector.stream(ruleset, subject, &piece) {
-        // The pattern may have begun before the chunk.
-        true => u16::try_from(bytes.len() - seen + again.max(ruleset.reach())).unwrap_or(u16::MAX),
-        false => 0,
-    };
+    let piece = Piece { chunk, since, back, again: usize::from(*waiting) };
+    *waiting = u16::try_from(inspector.stream(ruleset, subject, &piece)).unwrap_or(u16::MAX);
 }

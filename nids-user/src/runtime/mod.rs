@@ -5,13 +5,16 @@
 //! hand over frames. **Stop.** The programs are taken off and their last runs awaited, the workers drain
 //! the rings to the end, the outputs are written out, and the balance is exact.
 
+mod app;
 mod capture;
 pub mod control;
 pub mod engine;
 mod flows;
+pub mod heartbeat;
 pub mod privilege;
 mod record;
 pub mod rules;
+pub mod sandbox;
 pub mod sensor;
 mod shunting;
 pub mod worker;

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use crate::decode::Packet;
 use crate::detect::Found;
-use crate::detect::alert::{Alert, Evidence, Outer, RAW_BYTES, RuleInfo, Vars};
+use crate::detect::alert::{Alert, AppFound, Evidence, Outer, RAW_BYTES, RuleInfo, Vars};
 use crate::detect::subject::Subject;
-use crate::output::{Anomaly, EveType, Oddity, Record, RecordSender, TaggedPacket};
+use crate::flow::{Ends, FlowDirection};
+use crate::output::{Anomaly, AppRecord, EveType, Oddity, Record, RecordSender, TaggedPacket};
 use crate::rule::ast::Action;
 use crate::stream::{self, Session};
 
@@ -109,6 +110,40 @@ impl Out<'_> {
         }));
     }
 
+    /// One record of an application protocol.
+    #[cold]
+    pub(super) fn app(
+        &self,
+        packet: &Packet<'_>,
+        flow: u64,
+        ends: &Ends,
+        (transaction, eve_type, from): (u64, EveType, FlowDirection),
+        objects: &[u8],
+    ) {
+        if !self.records.types().has(eve_type) {
+            return;
+        }
+        let (client, server) = ((ends.client, ends.client_port), (ends.server, ends.server_port));
+        let (source, destination) = match from {
+            FlowDirection::ToServer => (client, server),
+            FlowDirection::ToClient => (server, client),
+        };
+        self.records.send(Record::App(Box::new(AppRecord {
+            eve_type,
+            time: packet.frame.time,
+            interface: self.interface.cloned(),
+            pcap_number: packet.frame.number,
+            vlan: packet.vlan.ids().collect(),
+            addresses: (source.0, destination.0),
+            ports: (source.1, destination.1),
+            ip_proto: ends.ip_proto,
+            flow,
+            origin: packet.origin,
+            transaction: (eve_type != EveType::Fileinfo).then_some(transaction),
+            objects: objects.into(),
+        })));
+    }
+
     /// What leaves the worker for one match.
     fn make(&self, found: Found<'_>, subject: &Subject<'_>, shown: Shown<'_>) -> Alert {
         let packet = subject.packet;
@@ -133,6 +168,10 @@ impl Out<'_> {
             origin: packet.origin,
             outer: self.outer.and_then(|outer| around(outer, packet)),
             blocked: self.blocks && blocks(found.action),
+            app_proto: subject.app,
+            app: found.transaction.map(|found| {
+                Box::new(AppFound { transaction: found.id, objects: found.objects.into() })
+            }),
             vars: Vars::of(found.vars.filter(|_| self.records.wants().vars)),
             evidence: self.evidence(&found, subject, shown),
         }

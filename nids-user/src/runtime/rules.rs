@@ -3,14 +3,16 @@
 //! A rule that is refused is told on standard error and left out; with `strict` it ends the attempt.
 //! What refusals mean in full is the business of `nids check`.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::sandbox::folder_of;
 use super::sensor::Generation;
 use crate::cli::exit::{Code, Failure};
 use crate::config::Settings;
 use crate::decode::tunnel::Carriers;
-use crate::detect::dataset::Datasets;
+use crate::detect::dataset::{Dataset, Datasets};
 use crate::detect::geoip::CountryDatabase;
 use crate::detect::iprep::Reputations;
 use crate::detect::keyword;
@@ -48,6 +50,8 @@ pub struct RuleSource {
     /// The sets of the rules in force: what packets put into them outlives the rules.
     datasets: Arc<Mutex<Option<Arc<Datasets>>>>,
     strict: bool,
+    /// Folders of the rule files that were read, included ones too.
+    folders: Arc<Mutex<BTreeSet<PathBuf>>>,
 }
 
 impl RuleSource {
@@ -69,7 +73,14 @@ impl RuleSource {
             settings: Arc::new(settings.clone()),
             datasets: Arc::default(),
             strict,
+            folders: Arc::default(),
         }
+    }
+
+    /// The same, read anew from other paths with other settings. The sets that packets have filled stay.
+    pub fn renewed(&self, paths: &[PathBuf], settings: &Settings, strict: bool) -> Self {
+        let (datasets, folders) = (Arc::clone(&self.datasets), Arc::clone(&self.folders));
+        Self { datasets, folders, ..Self::new(paths, settings, strict) }
     }
 
     /// Where the rules come from, in words.
@@ -156,6 +167,56 @@ impl RuleSource {
         Ok(FileLimits::new(parsed.entries))
     }
 
+    /// Paths that loading the rules again reads, as far as the last time showed.
+    pub fn read_paths(&self) -> Vec<PathBuf> {
+        let Settings { rules, reputation, geoip_database, threshold_file, datasets, .. } =
+            &*self.settings;
+        let tuning = &rules.tuning;
+        let lists = [&tuning.disable, &tuning.enable, &tuning.drop, &tuning.modify];
+        let files =
+            lists.into_iter().chain([&reputation.categories, geoip_database, threshold_file]);
+        let mut paths: Vec<_> = files.flatten().map(|file| folder_of(file)).collect();
+        paths.extend(
+            [&rules.folder, &datasets.rule_path, &reputation.folder].into_iter().flatten().cloned(),
+        );
+        let folder = reputation.folder.as_deref().unwrap_or(Path::new(""));
+        paths.extend(reputation.files.iter().map(|file| folder_of(&folder.join(file))));
+        for path in &self.paths {
+            // Of a pattern, the folder before its first wildcard; a missing one was told of already.
+            let fixed = path.ancestors().find(|it| !it.to_string_lossy().contains(['*', '?', '[']));
+            let fixed = fixed.filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            paths.push(if fixed.is_dir() { fixed.to_owned() } else { folder_of(fixed) });
+        }
+        paths.extend(self.folders.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned());
+        let sets = self.sets();
+        paths.extend(sets.iter().filter_map(|set| set.files().load.as_deref()).map(folder_of));
+        paths
+    }
+
+    /// Folders that saving sets writes to. Those that are missing are made.
+    ///
+    /// # Errors
+    /// With [`Code::CannotCreate`], one that cannot be made.
+    pub fn written_paths(&self) -> Result<Vec<PathBuf>, Failure> {
+        let sets = self.sets();
+        let saved = sets.iter().filter_map(|set| set.files().save.as_deref());
+        let mut folders: Vec<_> = saved.map(folder_of).collect();
+        for folder in &folders {
+            std::fs::create_dir_all(folder).map_err(|error| {
+                let text = format!("the folder {} cannot be made: {error}.", folder.display());
+                Failure::new(Code::CannotCreate, text)
+            })?;
+        }
+        // Rules that come later may have sets too.
+        folders.extend(Some(self.settings.datasets.data_folder.clone()).filter(|it| it.is_dir()));
+        Ok(folders)
+    }
+
+    fn sets(&self) -> Vec<Arc<Dataset>> {
+        let held = self.datasets.lock().unwrap_or_else(PoisonError::into_inner);
+        held.as_ref().map_or_else(Vec::new, |datasets| datasets.all())
+    }
+
     /// Saves the sets that packets may have filled, at the end.
     pub fn save(&self) {
         let held = self.datasets.lock().unwrap_or_else(PoisonError::into_inner);
@@ -181,6 +242,11 @@ impl RuleSource {
         };
         let reading = Reading { dialect: self.settings.rules.dialect, tuning: tuning.as_ref() };
         let mut loaded = self.load_as(reading)?;
+        let read = loaded.rules.iter().map(|rule| &rule.file);
+        let read = read.chain(loaded.refusals.iter().map(|refusal| &refusal.file));
+        let mut folders = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
+        folders.extend(read.map(|file| folder_of(file)));
+        drop(folders);
         loaded.sift(&PLATFORM);
         Ok(loaded)
     }

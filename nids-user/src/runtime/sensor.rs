@@ -17,6 +17,7 @@ use std::sync::Arc;
 use aya_log::EbpfLogger;
 use nids_abi::FilterTable;
 
+use super::heartbeat::Heartbeat;
 use super::worker::{Pipeline, Workers};
 use crate::capture::interface;
 use crate::capture::ring::{RingCounters, Rings, monotonic_ns};
@@ -50,6 +51,8 @@ pub struct Generation<R> {
 pub struct Sensor<P: Inspection> {
     capture: Capture,
     workers: Workers<P>,
+    /// Ended last: as long as workers drain, they beat.
+    heartbeat: Option<Heartbeat>,
     outputs: Writer,
     /// Indexes of interfaces that went away.
     gone: Vec<u32>,
@@ -74,10 +77,13 @@ impl<P: Inspection> Sensor<P> {
             pipeline.install(capture.generation(), Arc::clone(&generation.rules));
             pipeline
         });
-        let workers = workers
-            .map_err(|error| Failure::new(Code::Software, format!("no worker starts: {error}.")))?;
+        let failed =
+            |error| Failure::new(Code::Software, format!("cannot start the workers: {error}."));
+        let workers = workers.map_err(failed)?;
+        let beat = capture.take_beat().map(|beat| Heartbeat::start(beat, workers.pulses()));
+        let heartbeat = beat.transpose().map_err(failed)?;
         capture.start()?;
-        Ok(Self { capture, workers, outputs, gone: Vec::new() })
+        Ok(Self { capture, workers, heartbeat, outputs, gone: Vec::new() })
     }
 
     /// What is captured.
@@ -155,7 +161,7 @@ impl<P: Inspection> Sensor<P> {
         self.capture.stop()?;
         let ended = self.workers.finish()?;
         let agent: Vec<_> = ended.iter().map(|(pipeline, rings)| books(pipeline, *rings)).collect();
-        drop(ended);
+        drop((ended, self.heartbeat));
         let outputs = self.outputs.finish();
         balance(&self.capture, &agent, outputs, false)
     }

@@ -10,7 +10,7 @@
 use crate::capture::ring::monotonic_ns;
 use crate::capture::shunt::{FlowParts, ShuntCounters, Shunter, Spared};
 use crate::decode::{Packet, Tunnels, packet};
-use crate::detect::Ruleset;
+use crate::detect::{Left, Ruleset};
 use crate::flow::{Flow, FlowDirection, FlowTable, Shunt};
 
 /// Packets of a flow between two looks at whether it still matters. A power of two.
@@ -112,17 +112,19 @@ impl Displaced {
     }
 }
 
-/// Whether later packets of the flow could matter to a rule. `done` tells of each direction whether all
-/// that rules see of its stream was shown: to the server, to the client.
+/// Whether later packets of the flow could matter to a rule. `left` tells of each direction what rules may
+/// still see of its stream.
 #[cold]
-pub(super) fn still_matters(ruleset: &Ruleset, flow: &Flow, done: [bool; 2]) -> bool {
+pub(super) fn still_matters(
+    ruleset: &Ruleset,
+    flow: &Flow,
+    left: impl Fn(FlowDirection) -> Left,
+) -> bool {
     let ends = flow.ends();
-    [FlowDirection::ToServer, FlowDirection::ToClient].into_iter().zip(done).any(
-        |(direction, done)| {
-            let packet = packet::of_flow_end(&ends, direction, flow.last);
-            ruleset.wants_more(&packet, direction, done)
-        },
-    )
+    [FlowDirection::ToServer, FlowDirection::ToClient].into_iter().any(|direction| {
+        let packet = packet::of_flow_end(&ends, direction, flow.last);
+        ruleset.wants_more(&packet, direction, left(direction))
+    })
 }
 
 /// What a flow is known by while others may take its place in the table.

@@ -12,6 +12,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
+use super::heartbeat::Pulse;
 use crate::capture::Frame;
 use crate::capture::ring::{RingCounters, Rings, Until, Waker};
 use crate::cli::exit::{Code, Failure};
@@ -34,6 +35,7 @@ pub struct Workers<P> {
 struct Handle<P> {
     jobs: Sender<Job<P>>,
     waker: Waker,
+    pulse: Arc<Pulse>,
     thread: JoinHandle<(P, RingCounters)>,
 }
 
@@ -56,13 +58,15 @@ impl<P: Pipeline> Workers<P> {
             let waker = rings.waker()?;
             let (jobs, inbox) = unbounded();
             let pipeline = make(number);
+            let pulse = Arc::new(Pulse::default());
+            let shown = Arc::clone(&pulse);
             let processor = processors.get(number % processors.len().max(1)).copied();
             let thread =
                 thread::Builder::new().name(format!("nids-worker-{number}")).spawn(move || {
                     pin(processor);
-                    work(rings, pipeline, &inbox)
+                    work(rings, pipeline, &inbox, &shown)
                 })?;
-            handles.push(Handle { jobs, waker, thread });
+            handles.push(Handle { jobs, waker, pulse, thread });
         }
         Ok(Self { handles })
     }
@@ -75,6 +79,11 @@ impl<P: Pipeline> Workers<P> {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.handles.is_empty()
+    }
+
+    /// The pulse of each worker, which it shows between two batches.
+    pub fn pulses(&self) -> Vec<Arc<Pulse>> {
+        self.handles.iter().map(|handle| Arc::clone(&handle.pulse)).collect()
     }
 
     /// Runs `question` on every worker, between two batches, and gives the answers in order of workers.
@@ -143,8 +152,10 @@ fn work<P: Pipeline>(
     mut rings: Rings,
     mut pipeline: P,
     inbox: &Receiver<Job<P>>,
+    pulse: &Pulse,
 ) -> (P, RingCounters) {
     loop {
+        pulse.beat();
         let drained =
             rings.drain(Until::Batch, &mut |frame, generation| pipeline.frame(frame, generation));
         pipeline.tick();

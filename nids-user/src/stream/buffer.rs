@@ -93,6 +93,8 @@ pub(super) struct Buffer {
     segments: VecDeque<Range<u64>>,
     /// Offsets of urgent bytes, ascending.
     urgent: Vec<u64>,
+    /// Nothing lies before this offset.
+    begin: u64,
 }
 
 impl Buffer {
@@ -121,25 +123,17 @@ impl Buffer {
         mut at: u64,
         mut bytes: &[u8],
     ) -> Result<(), Full> {
-        let before = self.lists();
-        let result = loop {
-            if bytes.is_empty() {
-                break Ok(());
-            }
+        while !bytes.is_empty() {
             let within = usize::try_from(at % BLOCK_BYTES).unwrap_or(0);
             let (now, later) = bytes.split_at(bytes.len().min(BLOCK - within));
-            let block = match self.block_for(pool, at / BLOCK_BYTES) {
-                Ok(block) => block,
-                Err(full) => break Err(full),
-            };
+            let block = self.block_for(pool, at / BLOCK_BYTES)?;
             if let Some(place) = block.get_mut(within..within + now.len()) {
                 place.copy_from_slice(now);
             }
             at += now.len() as u64;
             bytes = later;
-        };
-        pool.lists += self.lists() - before;
-        result
+        }
+        Ok(())
     }
 
     fn block_for(&mut self, pool: &mut Pool, number: u64) -> Result<&mut Block, Full> {
@@ -150,13 +144,17 @@ impl Buffer {
         };
         if self.blocks.get(index).is_none_or(|(n, _)| *n != number) {
             let block = pool.block()?;
+            self.begin = self.begin.min(number * BLOCK_BYTES);
+            let before = self.lists();
             self.blocks.insert(index, (number, block));
+            pool.lists += self.lists() - before;
         }
         self.blocks.get_mut(index).map(|(_, block)| block).ok_or(Full)
     }
 
     /// Adds a segment, unless the very same is there.
     pub(super) fn add(&mut self, pool: &mut Pool, segment: Range<u64>) {
+        self.begin = self.begin.min(segment.start);
         let before = self.lists();
         let key = |s: &Range<u64>| (s.start, s.end);
         if self.segments.back().is_none_or(|last| key(last) < key(&segment)) {
@@ -262,30 +260,52 @@ impl Buffer {
         self.urgent.len()
     }
 
+    /// How many bytes of a range are marked as urgent.
+    pub(super) fn urgent_in(&self, range: &Range<u64>) -> usize {
+        let before = |at: u64| self.urgent.partition_point(|byte| *byte < at);
+        if self.urgent.is_empty() { 0 } else { before(range.end) - before(range.start) }
+    }
+
     /// The first urgent byte at `at` or behind.
     pub(super) fn next_urgent(&self, at: u64) -> Option<u64> {
         self.urgent.get(self.urgent.partition_point(|byte| *byte < at)).copied()
     }
 
     /// Drops what lies before `to`, and gives whole blocks back.
+    #[inline]
     pub(super) fn slide(&mut self, pool: &mut Pool, to: u64) {
+        // Most packets acknowledge nothing new.
+        if to > self.begin {
+            self.drop_before(pool, to);
+            self.begin = to;
+        }
+    }
+
+    fn drop_before(&mut self, pool: &mut Pool, to: u64) {
         while let Some((number, _)) = self.blocks.front()
             && (number + 1) * BLOCK_BYTES <= to
             && let Some((_, block)) = self.blocks.pop_front()
         {
             pool.free.push(block);
         }
-        if self.segments.front().is_some_and(|first| first.start < to) {
+        while self.segments.front().is_some_and(|first| first.end <= to) {
+            self.segments.pop_front();
+        }
+        // Where segments overlap, one that begins later may end sooner.
+        if self.segments.get(1).is_some_and(|second| second.start < to) {
             self.segments.retain(|segment| segment.end > to);
         }
-        let stale = self.urgent.partition_point(|byte| *byte < to);
-        self.urgent.drain(..stale);
+        if !self.urgent.is_empty() {
+            let stale = self.urgent.partition_point(|byte| *byte < to);
+            self.urgent.drain(..stale);
+        }
     }
 
     fn clear(&mut self, pool: &mut Pool) {
         pool.free.extend(self.blocks.drain(..).map(|(_, block)| block));
         self.segments.clear();
         self.urgent.clear();
+        self.begin = 0;
     }
 }
 

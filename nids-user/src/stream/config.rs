@@ -82,7 +82,7 @@ pub struct Config {
     pub gap_limit: u32,
     /// Ours. Segments that one direction may have buffered.
     pub segment_limit: usize,
-    /// Ours. Bytes before the inspected ones that stay readable ([`super::Chunk::look_back`]).
+    /// Ours. Bytes before the inspected ones that stay readable ([`super::Chunk::copy_before`]).
     pub look_back: u32,
     /// Ours. Segments without SYN, FIN and RST may be missing from the packets: those without data
     /// (`LEVEL_PAYLOAD` of the kernel half), and those of one side altogether (`LEVEL_CONTROL`).

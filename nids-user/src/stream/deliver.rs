@@ -13,7 +13,7 @@ use super::config::Mode;
 use super::context::StreamContext;
 use super::event::Events;
 use super::half::Half;
-use super::reassembly::{Fresh, Means, Reassembly, chunk_size};
+use super::reassembly::{Fresh, Means, Reassembly, chunk_size, look_back};
 use super::session::{Session, fact};
 use super::state::State;
 use crate::flow::FlowDirection;
@@ -44,24 +44,17 @@ pub struct Chunk<'a> {
 }
 
 impl Chunk<'_> {
-    /// Up to `n` bytes that lie right before the chunk, then its data, in one piece. `room` is only used
-    /// where there are such bytes.
-    pub fn look_back<'s>(&'s self, n: usize, room: &'s mut Vec<u8>) -> &'s [u8] {
-        let Some(buffer) = self.buffer.filter(|_| n > 0) else { return self.data };
+    /// Appends to `out` the bytes that lie right before the chunk: `n`, or as many as are kept.
+    pub fn copy_before(&self, n: usize, out: &mut Vec<u8>) {
+        let Some(buffer) = self.buffer.filter(|_| n > 0) else { return };
         // The last run of kept bytes that ends where the chunk begins.
-        let mut from = self.at.saturating_sub(n as u64);
-        let mut run = buffer.run(from);
+        let mut run = buffer.run(self.at.saturating_sub(n as u64));
         while let Some(before) = run.as_ref().filter(|run| run.end < self.at) {
             run = buffer.run(before.end);
         }
-        match run.filter(|run| run.start < self.at) {
-            Some(run) => from = run.start,
-            None => return self.data,
+        if let Some(run) = run.filter(|run| run.start < self.at) {
+            buffer.copy_to(run.start..self.at, out);
         }
-        room.clear();
-        buffer.copy_to(from..self.at, room);
-        room.extend_from_slice(self.data);
-        room
     }
 }
 
@@ -107,7 +100,11 @@ fn next(
     mode: Mode,
     all: bool,
 ) -> Option<(u64, Range<u64>)> {
-    let run = data.run(from)?;
+    let run = match data.fresh() {
+        // It was appended, so nothing lies behind it.
+        Some(fresh) if fresh.at == from => fresh.at..fresh.at + u64::from(fresh.len),
+        _ => data.run(from)?,
+    };
     let hole = from..run.start;
     if !hole.is_empty() && !all && !data.is_lost(&hole, acked) {
         return None;
@@ -158,7 +155,7 @@ impl Session {
             Mode::Acked => {
                 let ready = half.acked().saturating_sub(half.data.raw);
                 // Without parsers nothing is gained by waiting for more.
-                let least = match cx.config.app_layer {
+                let least = match cx.config.app_layer && !half.data.app_is_off() {
                     true => u64::from(chunk_size(&cx.config, to_server)),
                     false => 1,
                 };
@@ -181,6 +178,19 @@ impl Session {
     ) {
         let half = self.half_mut(direction);
         half.show_app(cx, payload, false, f);
+    }
+
+    /// As [`Session::app`], at the end of the flow: what was not acknowledged too, unless the session closed in
+    /// order.
+    pub fn app_rest(
+        &mut self,
+        cx: &mut StreamContext,
+        direction: FlowDirection,
+        f: &mut impl FnMut(Chunk) -> usize,
+    ) {
+        let all =
+            self.state < State::Closed || self.closed_by_rst() || cx.config.mode != Mode::Acked;
+        self.half_mut(direction).show_app(cx, &[], all, f);
     }
 
     /// The end of `direction`: its flow is over, or its memory is wanted. Shows the rest, acknowledged or
@@ -252,23 +262,35 @@ impl Session {
     /// `direction` its direction.
     pub fn settle(&mut self, cx: &mut StreamContext, direction: FlowDirection, payload: &[u8]) {
         let mut none = Events::default();
-        for (half, to_server) in [(&mut self.client, true), (&mut self.server, false)] {
-            let own = to_server == (direction == FlowDirection::ToServer);
-            let acked = half.acked();
-            let mut means = Means {
-                config: &cx.config,
-                pool: &mut cx.pool,
-                counters: &mut cx.counters,
-                events: &mut none,
-            };
-            half.data.settle(if own { payload } else { &[] }, acked, to_server, &mut means);
-        }
+        let mut means = Means {
+            config: &cx.config,
+            pool: &mut cx.pool,
+            counters: &mut cx.counters,
+            events: &mut none,
+        };
+        let (to_server, to_client) = match direction {
+            FlowDirection::ToServer => (payload, &[][..]),
+            FlowDirection::ToClient => (&[][..], payload),
+        };
+        let (client, server) = (&mut self.client, &mut self.server);
+        let look_back = |to_server| look_back(&cx.config, to_server);
+        let acked = client.acked();
+        client.data.settle(to_server, acked, look_back(true), &mut means);
+        let acked = server.acked();
+        server.data.settle(to_client, acked, look_back(false), &mut means);
     }
 
     /// Asks for raw data of `direction` to be shown at its next packet, however little it is: a parser
     /// has found the end of a message.
     pub fn flush_raw(&mut self, direction: FlowDirection) {
         self.half_mut(direction).data.request_flush();
+    }
+
+    /// Whether rules look at raw data of `direction`, as they do until this is said. While none does,
+    /// [`Session::raw`] passes over it, and what was passed over is kept no longer than until it is
+    /// acknowledged.
+    pub fn watch_raw(&mut self, direction: FlowDirection, watched: bool) {
+        self.half_mut(direction).data.watch(watched);
     }
 
     /// No rule wants raw data of `direction` any more.
@@ -352,14 +374,23 @@ impl Half {
     ) {
         let acked = self.acked();
         let data = &mut self.data;
-        while let Some((gap, range)) = next(data, data.raw, acked, cx.config.mode, all) {
+        let ready = match cx.config.mode {
+            Mode::Acked if !all => data.right.min(acked),
+            _ => data.right,
+        };
+        while data.raw < ready
+            && let Some((gap, range)) = next(data, data.raw, acked, cx.config.mode, all)
+        {
             let buffer = data.buffer.as_deref();
-            let shown = bytes(&range, data.fresh(), payload, buffer, &mut cx.scratch);
-            let missing = range.end - range.start - shown.len() as u64;
+            let urgent = buffer.map_or(0, |buffer| buffer.urgent_in(&range));
             if gap > 0 && data.app_is_off() {
                 cx.counters.gaps += 1;
                 cx.counters.gap_bytes += gap;
             }
+            let shown = match data.is_watched() {
+                true => bytes(&range, data.fresh(), payload, buffer, &mut cx.scratch),
+                false => &[],
+            };
             if !shown.is_empty() {
                 f(Chunk {
                     data: shown,
@@ -368,7 +399,7 @@ impl Half {
                     ..data.empty_chunk(range.start, data.raw_urgent)
                 });
             }
-            data.raw_urgent = data.raw_urgent.saturating_add(u32::try_from(missing).unwrap_or(0));
+            data.raw_urgent = data.raw_urgent.saturating_add(u32::try_from(urgent).unwrap_or(0));
             data.raw = range.end;
         }
     }
@@ -442,7 +473,9 @@ impl Half {
         let chunk = u64::from(chunk_size(&cx.config, to_server));
         // Whole runs, so begin where the oldest kept bytes are.
         let mut from = data.base();
-        while let Some(run) = data.run(from).filter(|run| run.start < packet.end) {
+        while data.is_watched()
+            && let Some(run) = data.run(from).filter(|run| run.start < packet.end)
+        {
             from = run.end;
             let part = packet.start.max(run.start)..packet.end.min(run.end);
             if part.is_empty() {

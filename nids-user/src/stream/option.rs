@@ -36,7 +36,21 @@ const FAST_OPEN_MAGIC: [u8; 2] = [0xf9, 0x89];
 
 impl Options {
     /// Reads the bytes behind the fixed header. The first of two equal options counts.
-    pub(super) fn parse(mut bytes: &[u8]) -> Self {
+    #[inline]
+    pub(super) fn parse(bytes: &[u8]) -> Self {
+        match *bytes {
+            [] => Self::default(),
+            // By far the most common list (RFC 7323, appendix A).
+            [NOP, NOP, TIMESTAMP, 10, a, b, c, d, e, f, g, h] => {
+                let (value, echo) = ([a, b, c, d], [e, f, g, h]);
+                let timestamp = (u32::from_be_bytes(value), u32::from_be_bytes(echo));
+                Self { timestamp: Some(timestamp), ..Self::default() }
+            }
+            _ => Self::parse_list(bytes),
+        }
+    }
+
+    fn parse_list(mut bytes: &[u8]) -> Self {
         let mut options = Self::default();
         while let Some((&kind, rest)) = bytes.split_first() {
             match kind {

@@ -31,6 +31,8 @@ mod flag {
     pub(super) const RAW_OFF: u8 = 2;
     pub(super) const APP_OFF: u8 = 4;
     pub(super) const FLUSH: u8 = 8;
+    /// No rule looks at raw data for now.
+    pub(super) const UNWATCHED: u8 = 16;
 }
 
 /// One direction's data and how far it was shown.
@@ -132,6 +134,16 @@ impl Reassembly {
     pub(super) fn stop_app(&mut self) {
         self.flags |= flag::APP_OFF;
     }
+    /// Whether rules look at raw data.
+    pub(super) fn is_watched(&self) -> bool {
+        !self.has(flag::UNWATCHED)
+    }
+    pub(super) fn watch(&mut self, watched: bool) {
+        match watched {
+            true => self.flags &= !flag::UNWATCHED,
+            false => self.flags |= flag::UNWATCHED,
+        }
+    }
     pub(super) fn request_flush(&mut self) {
         self.flags |= flag::FLUSH;
     }
@@ -170,6 +182,11 @@ impl Reassembly {
         acked >= hole.end || self.lost >= hole.end
     }
 
+    /// The packet at hand has none.
+    pub(super) fn no_data(&mut self) {
+        self.fresh = None;
+    }
+
     /// Puts a segment's data in its place. False: it is not part of the stream, so nobody will see it
     /// there; a counter says why.
     pub(super) fn insert(&mut self, data: &Data, acked: u64, means: &mut Means) -> bool {
@@ -202,7 +219,8 @@ impl Reassembly {
             in_place: appended,
         };
         if in_order {
-            let keep = means.config.check_overlap || means.config.look_back > 0;
+            let look_back = means.config.look_back > 0 && self.is_watched();
+            let keep = means.config.check_overlap || look_back;
             let kept = keep && self.append(at, bytes, means).is_ok();
             self.right = end;
             self.fresh = Some(Fresh { kept, ..fresh });
@@ -306,37 +324,14 @@ impl Reassembly {
             }
         }
         let segment = at..at + len;
-        if at < self.right {
+        let written = if at >= self.right {
+            // Nothing is there yet.
+            buffer.write(means.pool, at, bytes).is_ok()
+        } else {
             Self::note_overlap(buffer, at, bytes, means);
-        }
-        let mut done = at;
-        let mut full = false;
-        // Write around what stays: what is there and was shown, and what the policy prefers.
-        let mut put = |buffer: &mut Buffer, range: Range<u64>, means: &mut Means| {
-            let from = usize::try_from(range.start.saturating_sub(at)).unwrap_or(usize::MAX);
-            let to = usize::try_from(range.end.saturating_sub(at)).unwrap_or(0);
-            let part = bytes.get(from..to).unwrap_or_default();
-            full |= buffer.write(means.pool, range.start, part).is_err();
+            Self::write_around(buffer, &segment, bytes, shown, policy, means)
         };
-        while done < segment.end {
-            let stays = buffer
-                .segments()
-                .filter(|old| old.end > done && old.start < segment.end)
-                .map(|old| {
-                    let replaced = policy.takes_new(old, &segment);
-                    let end = if replaced { old.end.min(shown) } else { old.end };
-                    old.start.max(done)..end.min(segment.end)
-                })
-                .filter(|range| !range.is_empty())
-                .min_by_key(|range| range.start);
-            let Some(stays) = stays else {
-                put(buffer, done..segment.end, means);
-                break;
-            };
-            put(buffer, done..stays.start, means);
-            done = stays.end;
-        }
-        if full {
+        if !written {
             means.events.raise(Event::InsertMemcap);
             means.counters.segment_memcap += 1;
             means.counters.uninspected_memcap += len;
@@ -347,6 +342,45 @@ impl Reassembly {
             Some(index) => Self::add_urgent(buffer, segment, index as u64, means),
         }
         true
+    }
+
+    /// Writes a segment around what stays: what is there and was shown, and what the policy prefers.
+    /// False: not all of it fits the memory cap.
+    fn write_around(
+        buffer: &mut Buffer,
+        segment: &Range<u64>,
+        bytes: &[u8],
+        shown: u64,
+        policy: Policy,
+        means: &mut Means,
+    ) -> bool {
+        let mut full = false;
+        let mut put = |buffer: &mut Buffer, range: Range<u64>| {
+            let index = |at: u64| usize::try_from(at.saturating_sub(segment.start));
+            let (from, to) = (index(range.start), index(range.end));
+            let part = bytes.get(from.unwrap_or(usize::MAX)..to.unwrap_or(0)).unwrap_or_default();
+            full |= buffer.write(means.pool, range.start, part).is_err();
+        };
+        let mut done = segment.start;
+        while done < segment.end {
+            let stays = buffer
+                .segments()
+                .filter(|old| old.end > done && old.start < segment.end)
+                .map(|old| {
+                    let replaced = policy.takes_new(old, segment);
+                    let end = if replaced { old.end.min(shown) } else { old.end };
+                    old.start.max(done)..end.min(segment.end)
+                })
+                .filter(|range| !range.is_empty())
+                .min_by_key(|range| range.start);
+            let Some(stays) = stays else {
+                put(buffer, done..segment.end);
+                break;
+            };
+            put(buffer, done..stays.start);
+            done = stays.end;
+        }
+        !full
     }
 
     /// Compares bytes that are not to be taken with what is kept.
@@ -453,11 +487,20 @@ impl Reassembly {
     }
 
     /// Whether showing the data now will come to a hole that is given up.
+    #[inline]
     pub(super) fn has_gap_ahead(&self, acked: u64, acked_mode: bool) -> bool {
         let from = if self.app_is_off() { self.raw } else { self.app };
+        // Most often nothing came that was not shown.
+        from < self.right && self.has_gap_from(from, acked, acked_mode)
+    }
+
+    fn has_gap_from(&self, from: u64, acked: u64, acked_mode: bool) -> bool {
         let Some(run) = self.run(from) else { return false };
         if run.start > from {
             return self.is_gap(&(from..run.start), acked, acked_mode);
+        }
+        if run.end >= self.right {
+            return false;
         }
         let next = self.run(run.end).filter(|next| next.start > run.end);
         next.is_some_and(|next| self.is_gap(&(run.end..next.start), acked, acked_mode))
@@ -507,41 +550,38 @@ impl Reassembly {
         Some(fresh.at..fresh.at + u64::from(fresh.len))
     }
 
-    /// After a packet: keeps what is still needed of it, lets go what is not.
-    pub(super) fn settle(
-        &mut self,
-        payload: &[u8],
-        acked: u64,
-        to_server: bool,
-        means: &mut Means,
-    ) {
+    /// After a packet: keeps what is still needed of it, lets go what is not. `look_back`: bytes before the
+    /// raw progress that stay readable.
+    #[inline]
+    pub(super) fn settle(&mut self, payload: &[u8], acked: u64, look_back: u64, means: &mut Means) {
         if self.is_off() {
             self.release(means.pool, means.counters);
             self.fresh = None;
             return;
         }
-        if let Some(fresh) = self.fresh.take().filter(|fresh| !fresh.kept) {
-            self.keep_rest(fresh, payload, means);
+        if let Some(fresh) = self.fresh {
+            self.fresh = None;
+            if !fresh.kept {
+                self.keep_rest(fresh, payload, means);
+            }
         }
-        let mut left = match (self.raw_is_off(), self.app_is_off()) {
+        let shown = match (self.raw_is_off(), self.app_is_off()) {
             (false, false) => self.raw.min(self.app),
             (false, true) => self.raw,
             _ => self.app,
         };
-        let shown = left;
+        let mut base = shown;
         if !self.raw_is_off() {
-            let chunk = chunk_size(means.config, to_server);
-            let behind = match means.config.mode {
-                Mode::Inline => u64::from(means.config.look_back).max(u64::from(chunk)),
-                _ => u64::from(means.config.look_back),
-            };
-            left = left.min(self.raw.saturating_sub(behind));
+            base = base.min(self.raw.saturating_sub(look_back));
         }
+        // What is sent again is judged by the base, whether bytes are kept from there on or not.
+        let mut kept = if self.is_watched() { base } else { shown };
         if means.config.check_overlap {
             let retain = if means.config.acks_unseen { RETAIN_UNSEEN } else { RETAIN };
-            left = left.min(acked).max(shown.saturating_sub(retain)).min(shown);
+            let unacked = |from: u64| from.min(acked).max(shown.saturating_sub(retain)).min(shown);
+            (base, kept) = (unacked(base), unacked(kept));
         }
-        self.slide(left, means.pool);
+        self.slide(base, kept, means.pool);
     }
 
     /// The application left bytes of the packet at hand that nobody kept.
@@ -561,15 +601,16 @@ impl Reassembly {
         }
     }
 
-    fn slide(&mut self, left: u64, pool: &mut Pool) {
-        if left > self.base {
+    #[inline]
+    fn slide(&mut self, base: u64, kept: u64, pool: &mut Pool) {
+        if base > self.base {
             // Modulo 2^32, as sequence numbers are.
-            let step = left - self.base;
-            self.base = left;
+            let step = base - self.base;
+            self.base = base;
             self.base_seq = self.base_seq.wrapping_add(step as u32);
         }
         let Some(buffer) = &mut self.buffer else { return };
-        buffer.slide(pool, self.base);
+        buffer.slide(pool, kept.max(self.base));
         if buffer.is_empty()
             && let Some(buffer) = self.buffer.take()
         {
@@ -589,6 +630,15 @@ impl Reassembly {
         self.raw = self.raw.max(self.right);
         self.app = self.app.max(self.right);
     }
+}
+
+/// Bytes before the raw progress that stay readable.
+pub(super) fn look_back(config: &Config, to_server: bool) -> u64 {
+    let window = match config.mode {
+        Mode::Inline => chunk_size(config, to_server),
+        Mode::Immediate | Mode::Acked => 0,
+    };
+    u64::from(config.look_back.max(window))
 }
 
 /// Bytes of a chunk of raw data.

@@ -79,6 +79,12 @@ pub struct AppNews {
     pub to_client: bool,
 }
 
+impl From<AppNews> for [bool; 2] {
+    fn from(news: AppNews) -> Self {
+        [news.to_server, news.to_client]
+    }
+}
+
 /// What a packet was to its session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Verdict {
@@ -439,16 +445,20 @@ impl Session {
     ) {
         let policy = self.target(s);
         let sender = self.halves(s).0;
-        let acked = sender.acked();
-        let urgent = urgent_byte(s, cx.config.urgent, &mut verdict.events);
-        let mut means = Means {
-            config: &cx.config,
-            pool: &mut cx.pool,
-            counters: &mut cx.counters,
-            events: &mut verdict.events,
-        };
-        let data = Data { seq: first, bytes: payload, urgent, policy };
-        verdict.in_stream = sender.data.insert(&data, acked, &mut means);
+        if payload.is_empty() {
+            sender.data.no_data();
+        } else {
+            let acked = sender.acked();
+            let urgent = urgent_byte(s, cx.config.urgent, &mut verdict.events);
+            let mut means = Means {
+                config: &cx.config,
+                pool: &mut cx.pool,
+                counters: &mut cx.counters,
+                events: &mut verdict.events,
+            };
+            let data = Data { seq: first, bytes: payload, urgent, policy };
+            verdict.in_stream = sender.data.insert(&data, acked, &mut means);
+        }
 
         verdict.app = self.app_news(s, cx.config.mode);
         let acked_mode = cx.config.mode == Mode::Acked;

@@ -139,6 +139,7 @@ fn word(reason: Reason) -> &'static str {
         Reason::Shunted => "shunted",
         Reason::LostRingFull => "ring-full",
         Reason::LostCopy => "copy-failed",
+        Reason::LostSilent => "agent-silent",
         Reason::Wanted => "wanted",
         Reason::Fragment => "fragment",
         Reason::Unjudged => "unjudged",
@@ -294,7 +295,7 @@ mod tests {
             [&Reason::FILTERED[..], &Reason::SHUNTED, &Reason::LOST, &Reason::FORWARDED].concat();
         places.sort();
         places.dedup();
-        assert_eq!(places.len(), 15);
+        assert_eq!(places.len(), 16);
         assert!(places.iter().all(|reason| (*reason as usize) < Reason::FIRST_SIZE));
     }
 

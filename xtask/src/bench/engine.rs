@@ -3,16 +3,15 @@
 //! Both get the same rules and write the same thing, a fast file. Suricata's settings are its defaults
 //! but for the outputs (alerts only) and, live, one worker thread.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal::Signal;
-use nix::sys::time::TimeValLike;
 
 use crate::bed::netns::{LIMIT, Namespace, Process, installed, wait_until};
 use crate::bed::sensor::{Balance, RULES, Sensor};
@@ -34,6 +33,8 @@ pub struct Offline {
     pub cpu: f64,
     /// From start to end.
     pub seconds: f64,
+    /// Largest resident size, in bytes.
+    pub resident: f64,
     /// Alerts raised.
     pub alerts: u64,
 }
@@ -88,11 +89,12 @@ impl Engine {
         format!("{name} {}", version.unwrap_or_default())
     }
 
-    /// Reads a capture file to its end.
+    /// Reads a capture file to its end, with settings (`KEY=VALUE`) beside the defaults; both engines have
+    /// them under the same names.
     ///
     /// # Errors
     /// When the engine fails.
-    pub fn read(&self, pcap: &Path) -> Result<Offline> {
+    pub fn read(&self, pcap: &Path, settings: &[&str]) -> Result<Offline> {
         let folder = tempfile::tempdir()?;
         let fast = folder.path().join("fast.log");
         let rules = folder.path().join("test.rules");
@@ -111,14 +113,25 @@ impl Engine {
                 command
             }
         };
-        let (before, start) = (children_cpu()?, Instant::now());
-        let output =
-            command.stdin(Stdio::null()).output().with_context(|| format!("{command:?}"))?;
-        let (seconds, cpu) = (start.elapsed().as_secs_f64(), children_cpu()? - before);
-        if !output.status.success() {
-            bail!("{command:?}: {}\n{}", output.status, String::from_utf8_lossy(&output.stderr));
+        for setting in settings {
+            command.args(["--set", setting]);
         }
-        Ok(Offline { cpu, seconds, alerts: lines(&fast) })
+        let said = folder.path().join("said");
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&said)?);
+        let start = Instant::now();
+        let child = command.spawn().with_context(|| format!("{command:?}"))?;
+        let (status, usage) = wait(child)?;
+        let seconds = start.elapsed().as_secs_f64();
+        if !status.success() {
+            bail!("{command:?}: {status}\n{}", fs::read_to_string(&said)?);
+        }
+        let time = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 / 1e6;
+        Ok(Offline {
+            cpu: time(usage.ru_utime) + time(usage.ru_stime),
+            seconds,
+            resident: usage.ru_maxrss as f64 * 1024.0,
+            alerts: lines(&fast),
+        })
     }
 
     /// Listens on `iface` inside `side` while `send` runs.
@@ -209,10 +222,16 @@ fn process_cpu(pid: u32) -> Result<f64> {
     Ok(ticks as f64 / 100.0)
 }
 
-fn children_cpu() -> Result<f64> {
-    let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
-    let micros = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
-    Ok(micros as f64 / 1e6)
+/// Waits for a process, and gives what this one alone has used.
+fn wait(child: Child) -> Result<(ExitStatus, libc::rusage)> {
+    let (mut status, mut usage) = (0, std::mem::MaybeUninit::zeroed());
+    // SAFETY: both pointers are good for writing, and nobody else waits for the child.
+    let pid = unsafe { libc::wait4(child.id().cast_signed(), &mut status, 0, usage.as_mut_ptr()) };
+    if pid < 0 {
+        return Err(io::Error::last_os_error()).context("cannot wait for the engine");
+    }
+    // SAFETY: all zeros are a valid value, and the call may have put another one in its place.
+    Ok((ExitStatus::from_raw(status), unsafe { usage.assume_init() }))
 }
 
 fn lines(path: &Path) -> u64 {

@@ -3,6 +3,7 @@
 //! All of them are ratios within one run on one machine: runs alternate, and medians are shown.
 
 mod engine;
+mod flows;
 mod kernel;
 mod live;
 mod read;
@@ -10,6 +11,8 @@ mod replay;
 mod sender;
 mod table;
 mod traffic;
+
+use std::path::PathBuf;
 
 use anyhow::Result;
 
@@ -29,6 +32,9 @@ pub struct Args {
     /// Packets of the generated traffic
     #[arg(long, default_value_t = 300_000, value_parser = clap::value_parser!(u32).range(1000..=5_000_000))]
     packets: u32,
+    /// Keep the capture that `read` makes of the mixed traffic, to look into what it costs
+    #[arg(long, value_name = "FILE")]
+    keep: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -37,8 +43,10 @@ enum What {
     Kernel,
     /// The whole sensor on a veth pair: packets per second without loss (needs root)
     Live,
-    /// Reading a capture file: CPU seconds
+    /// Reading a capture file, of HTTP and of mixed traffic: CPU seconds
     Read,
+    /// Open flows: bytes of memory each, and how many can begin in a CPU second
+    Flows,
     /// All of them
     All,
 }
@@ -55,10 +63,19 @@ pub fn run(args: Args) -> Result<()> {
         return Ok(());
     }
     let binary = build::nids(args.ebpf)?;
+    if matches!(args.what, What::Flows | What::All) {
+        flows::run(&binary, args.rounds)?;
+    }
+    if args.what == What::Flows {
+        return Ok(());
+    }
     let traffic = traffic::http(args.packets as usize, 1);
     println!("{}", traffic.describe());
     if matches!(args.what, What::Read | What::All) {
-        read::run(&binary, &traffic, args.rounds)?;
+        read::run(&binary, &traffic, args.rounds, None)?;
+        let mixed = traffic::mixed(args.packets as usize, 1);
+        println!("{}", mixed.describe());
+        read::run(&binary, &mixed, args.rounds, args.keep.as_deref())?;
     }
     if matches!(args.what, What::Live | What::All) {
         live::run(&binary, &traffic, args.rounds)?;

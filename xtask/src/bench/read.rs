@@ -8,19 +8,19 @@ use super::engine::{self, Engine};
 use super::table::{median, print};
 use super::traffic::Traffic;
 
-/// Measures and prints.
+/// Measures and prints. The capture is kept as `keep` where one is named.
 ///
 /// # Errors
 /// When an engine fails, or this sensor misses an alert: then the figures would mean nothing.
-pub fn run(nids: &Path, traffic: &Traffic, rounds: u32) -> Result<()> {
+pub fn run(nids: &Path, traffic: &Traffic, rounds: u32, keep: Option<&Path>) -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let pcap = folder.path().join("http.pcap");
+    let pcap = keep.map_or_else(|| folder.path().join("traffic.pcap"), Path::to_owned);
     traffic.write_pcap(&pcap)?;
     let engines = engine::all(nids)?;
     let mut runs: Vec<Vec<engine::Offline>> = engines.iter().map(|_| Vec::new()).collect();
     for _ in 0..rounds {
         for (engine, runs) in engines.iter().zip(&mut runs) {
-            runs.push(engine.read(&pcap)?);
+            runs.push(engine.read(&pcap, &[])?);
         }
     }
     let mut rows = vec![

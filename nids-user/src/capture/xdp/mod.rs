@@ -10,6 +10,7 @@
 //! way, its links close and the kernel takes the programs off.
 
 mod attach;
+mod beat;
 mod bpf;
 mod error;
 mod object;
@@ -29,6 +30,7 @@ use nids_abi::{
 };
 
 pub use self::attach::{Mode, ModeChoice};
+pub use self::beat::Beat;
 pub use self::error::CaptureError;
 pub use self::object::secret;
 
@@ -96,6 +98,9 @@ pub struct Settings {
     /// Flows that the workers together can be spared at a time (see [`shunt`]), rounded up to a multiple
     /// of the workers; 0: none, and no cost.
     pub shunt_slots: u32,
+    /// How long the programs wait for a beat ([`Capture::take_beat`]) before they take the agent for gone and
+    /// hand nothing over; zero: for ever.
+    pub silence: Duration,
 }
 
 /// Slots of the flow table where flows are shunted: 8 MiB, which the kernel takes at once.
@@ -116,6 +121,7 @@ impl Settings {
             ring_bytes: None,
             nap: Duration::from_micros(200),
             shunt_slots: 0,
+            silence: Duration::ZERO,
         }
     }
 }
@@ -154,6 +160,7 @@ pub struct Capture {
     control: Control,
     notes: Vec<String>,
     shunters: Vec<Shunter>,
+    beat: Option<Beat>,
     logger: Option<EbpfLogger<&'static dyn log::Log>>,
 }
 
@@ -184,6 +191,7 @@ impl Capture {
             debug: settings.debug,
             seed: secret()?,
             shunt_slots: shunt_slots / workers as u32,
+            silence: u64::try_from(settings.silence.as_nanos()).unwrap_or(u64::MAX),
         };
         let mut ebpf = object::load(globals)?;
         // Without the logger the log map must still live until the programs are loaded.
@@ -206,6 +214,13 @@ impl Capture {
             }
         };
 
+        let beat = match settings.silence {
+            Duration::ZERO => None,
+            silence => {
+                let beat = Beat::map(maps.beat.fd().as_fd(), silence);
+                Some(beat.map_err(|source| CaptureError::System { what: "the heartbeat", source })?)
+            }
+        };
         let mut capture = Self {
             ports: Vec::new(),
             attachments: Vec::new(),
@@ -214,6 +229,7 @@ impl Capture {
             control: Control::default(),
             notes: Vec::new(),
             shunters,
+            beat,
             logger,
         };
         for interface in &interfaces {
@@ -295,6 +311,12 @@ impl Capture {
     /// The workers' parts of the flow table, in their order, once; none where [`Settings::shunt_slots`] is 0.
     pub fn take_shunters(&mut self) -> Vec<Shunter> {
         std::mem::take(&mut self.shunters)
+    }
+
+    /// Where the agent shows that it is at work, once; nothing where [`Settings::silence`] is zero. Without
+    /// a beat no frame is handed over.
+    pub fn take_beat(&mut self) -> Option<Beat> {
+        self.beat.take()
     }
 
     /// The programs' own log, where [`Settings::debug`] asked for it.

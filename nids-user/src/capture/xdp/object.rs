@@ -6,8 +6,8 @@ use aya::maps::{Array, ArrayOfMaps, Map, MapData, MapError, PerCpuArray};
 use aya::{Ebpf, EbpfLoader, Pod};
 use nids_abi::{
     ABI_VERSION, COUNTERS, Control, FilterTable, GLOBAL_ABI, GLOBAL_DEBUG, GLOBAL_SEED,
-    GLOBAL_SHUNT_SLOTS, GLOBAL_SNAPLEN, GLOBAL_TAP, GLOBAL_WORKERS, MAP_CONTROL, MAP_COUNTERS,
-    MAP_FILTER, MAP_PORTS, MAP_RINGS, MAP_SHUNT, MAP_WANT, PortSlot,
+    GLOBAL_SHUNT_SLOTS, GLOBAL_SILENCE, GLOBAL_SNAPLEN, GLOBAL_TAP, GLOBAL_WORKERS, MAP_BEAT,
+    MAP_CONTROL, MAP_COUNTERS, MAP_FILTER, MAP_PORTS, MAP_RINGS, MAP_SHUNT, MAP_WANT, PortSlot,
 };
 use object::{Object, ObjectSection, ObjectSymbol};
 
@@ -48,6 +48,8 @@ pub(super) struct Globals {
     pub(super) seed: u64,
     /// Slots of the flow table that each worker has; 0: none.
     pub(super) shunt_slots: u32,
+    /// Nanoseconds without a beat after which the agent counts as gone; 0: never.
+    pub(super) silence: u64,
 }
 
 /// Loads the object; its programs are not with the kernel yet.
@@ -67,6 +69,7 @@ pub(super) fn load(globals: Globals) -> Result<Ebpf, CaptureError> {
         .override_global(GLOBAL_SEED, &globals.seed, true)
         .override_global(GLOBAL_TAP, &tap, true)
         .override_global(GLOBAL_SHUNT_SLOTS, &globals.shunt_slots, true)
+        .override_global(GLOBAL_SILENCE, &globals.silence, true)
         .override_global(GLOBAL_DEBUG, &debug, true)
         .map_max_entries(MAP_SHUNT, (globals.shunt_slots * globals.workers).max(1));
     Ok(loader.load(OBJECT)?)
@@ -107,6 +110,7 @@ pub(super) struct Maps {
     pub(super) rings: ArrayOfMaps<MapData, MapData>,
     pub(super) want: MapData,
     pub(super) shunt: MapData,
+    pub(super) beat: MapData,
 }
 
 impl Maps {
@@ -119,6 +123,7 @@ impl Maps {
             rings: take(ebpf, MAP_RINGS)?,
             want: take_array(ebpf, MAP_WANT)?,
             shunt: take_array(ebpf, MAP_SHUNT)?,
+            beat: take_array(ebpf, MAP_BEAT)?,
         })
     }
 }

@@ -145,22 +145,6 @@ impl Kind {
         })
     }
 
-    /// Whether it counts from the cursor.
-    fn is_relative(draft: &StepDraft) -> bool {
-        match draft {
-            StepDraft::Content(draft) => draft.is_relative(),
-            StepDraft::IsDataAt(step) => step.relative,
-            StepDraft::ByteTest(step) => step.field.relative,
-            StepDraft::ByteJump(step) => step.field.relative,
-            StepDraft::ByteExtract(step) => step.field.relative,
-            StepDraft::ByteMath(step) => step.field.relative,
-            StepDraft::Pcre(value) => value.relative,
-            StepDraft::Base64(draft) => draft.decode.relative,
-            StepDraft::Asn1(step) => step.is_relative(),
-            StepDraft::Size(_) | StepDraft::Absent(_) => false,
-        }
-    }
-
     /// Whether it sets the cursor to a place of its own, which a later cursor may bring forward.
     fn moves(&self) -> bool {
         match self {
@@ -235,7 +219,7 @@ fn runs_of(drafts: &[&StepDraft], kinds: &[Kind]) -> Vec<usize> {
         let uses = uses(draft);
         let setters = drafts.iter().take(index).enumerate();
         let setters = setters.filter(|(_, d)| sets(d).is_some_and(|slot| uses.contains(&slot)));
-        let needs = setters.map(|(at, _)| at).chain(cursor.filter(|_| Kind::is_relative(draft)));
+        let needs = setters.map(|(at, _)| at).chain(cursor.filter(|_| draft.is_relative()));
         for need in needs.collect::<Vec<_>>() {
             let other = runs.get(need).copied().unwrap_or(index);
             let own = runs.last().copied().unwrap_or(index);

@@ -121,7 +121,7 @@ pub enum Form {
 /// A number in a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Field {
-    /// Its length.
+    /// Its length. Of text, 0 stands for as many digits as there are.
     pub bytes: Operand<u32>,
     /// Where it begins.
     pub offset: Operand<i32>,
@@ -152,7 +152,11 @@ impl Field {
         if length > most as usize {
             return None;
         }
-        let reach = start.checked_add(length)?;
+        let is_open = length == 0 && matches!(self.form, Form::Text(_));
+        let reach = match is_open {
+            true => start.saturating_add(MAX_TEXT as usize).min(at.bytes.len()),
+            false => start.checked_add(length)?,
+        };
         let field = at.bytes.get(start..reach)?;
         let shift = |value: u64, byte: &u8| value << 8 | u64::from(*byte);
         let (value, length) = match self.form {

@@ -76,6 +76,11 @@ pub struct Dataset {
 }
 
 impl Dataset {
+    /// Where it is read from and written to.
+    pub fn files(&self) -> &Files {
+        &self.files
+    }
+
     /// Reads the set's file, if it has one.
     ///
     /// `memcap` bounds loaded and added values together; `None`: the file may be of any size, and what is

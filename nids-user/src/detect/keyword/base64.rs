@@ -56,6 +56,7 @@ fn base64_data(draft: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
             keyword.conflict("`base64_data` needs a `base64_decode` before it in the same buffer")
         );
     }
+    draft.current = draft.moved.take().unwrap_or(draft.current);
     draft.decoded = true;
     Ok(())
 }

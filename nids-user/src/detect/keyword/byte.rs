@@ -116,13 +116,13 @@ impl<'a> Options<'a> {
     ) -> Result<Field, Fault> {
         let form = self.form()?;
         let most = if matches!(form, Form::Text(_)) { MAX_TEXT } else { MAX_BINARY };
+        // Of text, no bytes are as many as there are digits.
+        let is_text = matches!(form, Form::Text(_));
+        let least = if is_text { 0 } else { least };
         let bytes_read = operand(draft, bytes, least, u32::from(u16::MAX))?;
         if bytes_read.number().is_some_and(|bytes| bytes > most) {
             let what = if most == MAX_TEXT { "text" } else { "a binary number" };
             return Err(bytes.bad(format!("{what} can have at most {most} bytes")));
-        }
-        if bytes_read == Operand::Number(0) && matches!(form, Form::Text(_)) {
-            return Err(bytes.bad("text of no bytes is no number"));
         }
         Ok(Field {
             bytes: bytes_read,

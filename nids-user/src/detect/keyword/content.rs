@@ -5,6 +5,7 @@ use super::value::{Fault, Use, Word};
 use super::variable::operand;
 use super::{Draft, Keyword, StepDraft};
 use crate::detect::chain::number::{Operand, Slot};
+use crate::detect::signature;
 use crate::rule::ast::Span;
 use crate::rule::diagnostic::ReasonKind;
 
@@ -79,6 +80,12 @@ impl ContentDraft {
         let offset = self.offset.and_then(Operand::number).map_or(0, usize::from);
         self.bytes.len() + offset
     }
+    /// Whether these are its bytes for the prefilter.
+    pub fn is_sought_by(&self, pattern: &signature::FastPattern) -> bool {
+        !self.negated
+            && self.nocase == pattern.nocase
+            && self.fast_bytes().eq_ignore_ascii_case(&pattern.bytes)
+    }
     /// Variables that its place depends on.
     pub fn slots(&self) -> impl Iterator<Item = Slot> {
         let offset = self.offset.and_then(Operand::slot);
@@ -101,7 +108,7 @@ impl ContentDraft {
     }
 }
 
-fn content(draft: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
+pub(super) fn content(draft: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
     let value = keyword.value()?;
     let (negated, rest) = match value.strip_prefix("!") {
         Some(rest) => (true, rest),
@@ -199,9 +206,6 @@ fn modifier(draft: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
             > usize::from(draft.last_content().is_some_and(|last| last.fast_pattern.is_some()))
     {
         return Err(keyword.conflict("another content of this rule is the fast pattern already"));
-    }
-    if name == "fast_pattern" && draft.decoded {
-        return Err(keyword.conflict("the fast pattern cannot be in what `base64_decode` decodes"));
     }
     let place = match name {
         "offset" | "depth" => Some(operand(draft, keyword.value()?, 0, i32::from(u16::MAX))?),

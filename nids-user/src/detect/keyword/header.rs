@@ -4,7 +4,7 @@
 //! What bytes they hold is in [`Buffer`].
 
 use super::value::{Fault, Use};
-use super::{Draft, Keyword};
+use super::{BufferDraft, Draft, Keyword};
 use crate::detect::buffer::Buffer;
 use crate::detect::protocol::{ICMP, ICMPV6, TCP, UDP};
 use crate::rule::diagnostic::ReasonKind;
@@ -42,7 +42,8 @@ fn select(draft: &mut Draft<'_>, keyword: &Use<'_>, buffer: Buffer) -> Result<()
 
 /// A buffer that is named must be looked at.
 pub(super) fn verify(draft: &Draft<'_>) -> Result<(), Fault> {
-    match draft.buffers.iter().skip(1).find(|buffer| buffer.steps.is_empty()) {
+    let empty = |buffer: &&BufferDraft| buffer.steps.is_empty() && buffer.sets.is_empty();
+    match draft.buffers.iter().skip(1).find(empty) {
         Some(empty) => Err(Fault::new(
             empty.span,
             ReasonKind::Conflict,

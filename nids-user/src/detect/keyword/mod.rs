@@ -3,11 +3,13 @@
 //! A keyword that is not in the table refuses its rule. To add a family, write its file and name its
 //! `KEYWORDS` in [`FAMILIES`].
 
+pub mod app;
 pub mod asn1;
 pub mod base64;
 pub mod buffer;
 pub mod byte;
 pub mod content;
+pub mod dns;
 pub mod dsize;
 pub mod event;
 pub mod flags;
@@ -15,6 +17,7 @@ pub mod flow;
 pub mod flow_count;
 pub mod fragment;
 pub mod header;
+pub mod http;
 pub mod icmp;
 pub mod ip_proto;
 pub mod ipv4;
@@ -28,6 +31,7 @@ pub mod sameip;
 pub mod size;
 pub mod stream_size;
 pub mod tcp;
+pub mod tls;
 pub mod transform;
 pub mod ttl;
 pub mod value;
@@ -36,6 +40,7 @@ pub mod vlan;
 
 use std::sync::Arc;
 
+use crate::app::AppProtocols;
 use crate::rule::ast::{Rule, RuleOption, Span};
 use crate::rule::keywords;
 
@@ -50,6 +55,7 @@ use super::protocol::Protocol;
 use super::signature::Payload;
 use super::tag::Tag;
 use super::threshold::Limit;
+use super::transaction::Question;
 use super::transform::Transform;
 use base64::Base64Draft;
 use content::ContentDraft;
@@ -71,7 +77,7 @@ pub struct Keyword {
 /// Steps that one rule may have: contents are inspected recursively.
 const MAX_STEPS: usize = 256;
 
-const FAMILIES: [&[Keyword]; 27] = [
+const FAMILIES: [&[Keyword]; 31] = [
     content::KEYWORDS,
     isdataat::KEYWORDS,
     byte::KEYWORDS,
@@ -81,6 +87,10 @@ const FAMILIES: [&[Keyword]; 27] = [
     transform::KEYWORDS,
     size::KEYWORDS,
     buffer::KEYWORDS,
+    app::KEYWORDS,
+    http::KEYWORDS,
+    dns::KEYWORDS,
+    tls::KEYWORDS,
     meta::KEYWORDS,
     memory::KEYWORDS,
     lookup::KEYWORDS,
@@ -108,6 +118,10 @@ pub struct Draft<'a> {
     pub rule: &'a Rule,
     /// Protocol of the header, narrowed by `ip_proto`.
     pub protocol: Protocol,
+    /// Application protocols that the header names, or the buffers leave over; `None`: any, or none.
+    pub app: Option<AppProtocols>,
+    /// Questions about transactions.
+    pub questions: Vec<Question>,
     /// The header says `ip`.
     pub header_is_ip: bool,
     /// Identity and carried values.
@@ -120,6 +134,8 @@ pub struct Draft<'a> {
     pub buffers: Vec<BufferDraft>,
     /// The one that contents go to: an index into `buffers`.
     current: usize,
+    /// The last content was moved to the buffer of this index by a modifier: what belongs to it goes there.
+    moved: Option<usize>,
     /// They go to what its last `base64_decode` decodes.
     decoded: bool,
     /// Variables that are set so far.
@@ -196,6 +212,21 @@ impl StepDraft {
             _ => None,
         }
     }
+    /// Whether it counts from the end of the one before.
+    pub fn is_relative(&self) -> bool {
+        match self {
+            Self::Content(content) => content.is_relative(),
+            Self::IsDataAt(step) => step.relative,
+            Self::ByteTest(step) => step.field.relative,
+            Self::ByteJump(step) => step.field.relative,
+            Self::ByteExtract(step) => step.field.relative,
+            Self::ByteMath(step) => step.field.relative,
+            Self::Pcre(value) => value.relative,
+            Self::Base64(draft) => draft.decode.relative,
+            Self::Asn1(step) => step.is_relative(),
+            Self::Size(_) | Self::Absent(_) => false,
+        }
+    }
     /// How many steps it is, with those inside.
     fn count(&self) -> usize {
         match self {
@@ -211,6 +242,8 @@ impl<'a> Draft<'a> {
         Self {
             rule,
             protocol,
+            app: None,
+            questions: Vec::new(),
             header_is_ip: protocol.is_any(),
             meta: Meta::default(),
             flow: None,
@@ -223,6 +256,7 @@ impl<'a> Draft<'a> {
                 sets: Vec::new(),
             }],
             current: 0,
+            moved: None,
             decoded: false,
             variables: Vec::new(),
             payload_only: None,
@@ -249,7 +283,8 @@ impl<'a> Draft<'a> {
         dsize::verify(self)?;
         size::verify(self)?;
         transform::verify(self)?;
-        base64::verify(self)
+        base64::verify(self)?;
+        app::verify(self)
     }
 
     fn apply(&mut self, option: &RuleOption) -> Result<(), Fault> {
@@ -268,14 +303,24 @@ impl<'a> Draft<'a> {
     /// naming it again goes on where it was left.
     pub fn select(&mut self, buffer: Buffer, span: Span) {
         self.decoded = false;
+        self.moved = None;
         // One that went through transforms is another one.
         let same = |known: &BufferDraft| known.buffer == buffer && known.transforms.is_empty();
+        let known = self.buffers.iter().position(same).filter(|_| !buffer.is_several());
+        self.current = known.unwrap_or_else(|| self.add(buffer, span));
+    }
+
+    fn add(&mut self, buffer: Buffer, span: Span) -> usize {
+        let (transforms, steps, sets) = (Vec::new(), Vec::new(), Vec::new());
+        self.buffers.push(BufferDraft { buffer, span, transforms, steps, sets });
+        self.buffers.len() - 1
+    }
+
+    /// The index of `buffer` for contents that a modifier at `span` moves there.
+    fn place(&mut self, buffer: Buffer, span: Span) -> usize {
+        let same = |known: &BufferDraft| known.buffer == buffer && known.transforms.is_empty();
         let known = self.buffers.iter().position(same);
-        self.current = known.unwrap_or_else(|| {
-            let (transforms, steps, sets) = (Vec::new(), Vec::new(), Vec::new());
-            self.buffers.push(BufferDraft { buffer, span, transforms, steps, sets });
-            self.buffers.len() - 1
-        });
+        known.unwrap_or_else(|| self.add(buffer, span))
     }
 
     /// The buffer at hand.
@@ -290,16 +335,17 @@ impl<'a> Draft<'a> {
 
     /// The steps of the buffer at hand.
     pub fn steps(&self) -> &[StepDraft] {
-        let steps = self.buffers.get(self.current).map_or(&[][..], |buffer| &buffer.steps);
+        let at = self.moved.unwrap_or(self.current);
+        let steps = self.buffers.get(at).map_or(&[][..], |buffer| &buffer.steps);
         match steps.iter().rev().find_map(Base64Draft::of) {
-            Some(draft) if self.decoded => &draft.steps,
+            Some(draft) if self.decoded && self.moved.is_none() => &draft.steps,
             _ => steps,
         }
     }
 
     fn steps_mut(&mut self) -> Option<&mut Vec<StepDraft>> {
-        let steps = &mut self.buffers.get_mut(self.current)?.steps;
-        match self.decoded {
+        let steps = &mut self.buffers.get_mut(self.moved.unwrap_or(self.current))?.steps;
+        match self.decoded && self.moved.is_none() {
             true => {
                 steps.iter_mut().rev().find_map(Base64Draft::of_mut).map(|draft| &mut draft.steps)
             }
@@ -312,6 +358,16 @@ impl<'a> Draft<'a> {
     /// # Errors
     /// The rule has too many.
     pub fn push(&mut self, keyword: &Use<'_>, step: StepDraft) -> Result<(), Fault> {
+        // What is relative belongs to the content before it, wherever a modifier has put that.
+        self.moved = self.moved.filter(|_| step.content().is_none() && step.is_relative());
+        self.push_here(keyword, step)
+    }
+
+    /// Adds a step where the last modifier or flag has put what it belongs to.
+    ///
+    /// # Errors
+    /// The rule has too many.
+    fn push_here(&mut self, keyword: &Use<'_>, step: StepDraft) -> Result<(), Fault> {
         let steps = self.buffers.iter().flat_map(|buffer| &buffer.steps);
         if steps.map(StepDraft::count).sum::<usize>() == MAX_STEPS {
             return Err(keyword
@@ -352,7 +408,8 @@ impl<'a> Draft<'a> {
 
 /// The keyword with this name, in lower case.
 pub fn find(name: &str) -> Option<&'static Keyword> {
-    FAMILIES.iter().flat_map(|family| family.iter()).find(|keyword| keyword.name == name)
+    let mut known = FAMILIES.iter().flat_map(|family| family.iter());
+    known.find(|keyword| keyword.name == name).or_else(|| app::of_buffer(name))
 }
 
 /// The sid, where it can be read though the rule is refused.

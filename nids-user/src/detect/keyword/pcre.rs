@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::value::{Fault, Use};
 use super::{Draft, Keyword, StepDraft};
+use crate::detect::buffer::AppBuffer;
 use crate::detect::pcre::{BufferFlag, Value};
-use crate::rule::diagnostic::ReasonKind;
 
 /// Keywords of this family.
 pub const KEYWORDS: &[Keyword] = &[Keyword { name: "pcre", apply }];
@@ -13,37 +13,25 @@ pub const KEYWORDS: &[Keyword] = &[Keyword { name: "pcre", apply }];
 fn apply(draft: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
     let value = Value::read(keyword.value()?)?;
     if let Some(flag) = value.buffer {
-        let reason =
-            format!("needs the application-layer buffer `{}`, which is not there yet", name(flag));
-        return Err(keyword.value()?.fault(ReasonKind::UnsupportedKeyword, reason));
+        // The raw cookie of Snort is the cookie: neither is normalised.
+        let flag = if flag == BufferFlag::RawCookie { BufferFlag::Cookie } else { flag };
+        let Some(buffer) = AppBuffer::flag(flag) else {
+            return Err(keyword.conflict("no buffer has this flag"));
+        };
+        draft.go_to(keyword, buffer)?;
+    }
+    if value.buffer.is_none() && !value.relative {
+        draft.moved = None;
     }
     let is_match = |step: &StepDraft| matches!(step, StepDraft::Content(_) | StepDraft::Pcre(_));
-    if value.relative && !draft.steps().iter().any(is_match) {
+    // In a sticky buffer it counts from the start, where nothing is before it.
+    let in_packet = draft.buffer().app().is_none() && draft.moved.is_none();
+    if value.relative && in_packet && !draft.steps().iter().any(is_match) {
         return Err(
             keyword.conflict("a relative pattern (`R`) needs a content or pattern before it")
         );
     }
-    draft.push(keyword, StepDraft::Pcre(Arc::new(value)))
-}
-
-/// The buffer that a flag stands for.
-fn name(flag: BufferFlag) -> &'static str {
-    match flag {
-        BufferFlag::Uri => "http.uri",
-        BufferFlag::RawUri => "http.uri.raw",
-        BufferFlag::RequestBody => "http.request_body",
-        BufferFlag::FileData => "file.data",
-        BufferFlag::Header => "http.header",
-        BufferFlag::RawHeader => "http.header.raw",
-        BufferFlag::Method => "http.method",
-        BufferFlag::Cookie => "http.cookie",
-        BufferFlag::RawCookie => "http_raw_cookie",
-        BufferFlag::StatCode => "http.stat_code",
-        BufferFlag::StatMessage => "http.stat_msg",
-        BufferFlag::UserAgent => "http.user_agent",
-        BufferFlag::Host => "http.host",
-        BufferFlag::RawHost => "http.host.raw",
-    }
+    draft.push_here(keyword, StepDraft::Pcre(Arc::new(value)))
 }
 
 #[cfg(test)]
@@ -70,7 +58,6 @@ mod tests {
         ] {
             assert_eq!(holds(options, bytes.as_bytes()), expected, "{options} {bytes:?}");
         }
-        assert_eq!(refusal(r#"pcre:"/a/U";"#), r#""/a/U""#);
         assert_eq!(refusal(r#"pcre:"/a/R";"#), "pcre");
     }
 

@@ -168,7 +168,6 @@ mod tests {
             "absent:never;",
             r#"pkt_data; bsize:3;"#,
             r#"to_lowercase; content:"A";"#,
-            r#"content:"a"; to_lowercase;"#,
             r#"pkt_data; to_lowercase; content:"a";"#,
         ] {
             assert!(header(options).is_err(), "{options}");

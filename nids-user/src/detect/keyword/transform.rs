@@ -35,8 +35,9 @@ fn apply(draft: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
         return Err(keyword.conflict(format!("`{name}` needs a sticky buffer before it")));
     }
     if !draft.steps().is_empty() {
-        return Err(keyword
-            .conflict(format!("`{name}` must stand before what is looked for in the buffer")));
+        // What follows is looked for in the buffer once more, transformed.
+        let buffer = draft.buffer();
+        draft.current = draft.add(buffer, keyword.name.span());
     }
     let Some(transform) = read(keyword) else { return Ok(()) };
     let transform = transform?;

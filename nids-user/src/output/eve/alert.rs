@@ -46,6 +46,9 @@ impl Eve {
         header.origin(out, alert.origin);
         self.vars(out, alert.vars.as_deref());
         self.community_id(out, &header);
+        if let Some(found) = &alert.app {
+            put(out, format_args!(",\"tx_id\":{}", found.transaction));
+        }
         // Nothing is blocked by a sensor that listens, whatever the rule asks for. (Suricata says
         // "blocked" for reject rules even then, because it does send the reset.)
         let action = if alert.blocked { "blocked" } else { "allowed" };
@@ -59,6 +62,12 @@ impl Eve {
         out.push(b'}');
         if let Some(outer) = &alert.outer {
             tunnel(out, outer, alert.pcap_number);
+        }
+        if let Some(found) = &alert.app {
+            out.extend_from_slice(&found.objects);
+        }
+        if let Some(protocol) = alert.app_proto {
+            put(out, format_args!(",\"app_proto\":\"{}\"", protocol.name()));
         }
         if let (Some(flow), Some(ends)) = (&alert.flow, ends(alert)) {
             self.flow_of_alert(out, ends, flow);

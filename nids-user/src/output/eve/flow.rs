@@ -22,6 +22,7 @@ impl Eve {
     pub(super) fn flow(&mut self, out: &mut Vec<u8>, flow: &FlowRecord) {
         let header = Header::of_flow("flow", flow, FlowDirection::ToServer).with_response(flow);
         header.write(out, &mut self.time);
+        app_proto(out, flow);
         out.extend_from_slice(b",\"flow\":{");
         self.flow_object(out, flow);
         out.push(b'}');
@@ -98,6 +99,7 @@ impl Eve {
     ) {
         let header = Header::of_flow("netflow", flow, direction);
         header.write(out, &mut self.time);
+        app_proto(out, flow);
         let packets = of_direction(flow.packets, direction);
         let bytes = of_direction(flow.bytes, direction);
         put(out, format_args!(",\"netflow\":{{\"pkts\":{packets},\"bytes\":{bytes}"));
@@ -116,6 +118,12 @@ impl Eve {
         }
         self.vars(out, flow.vars.as_deref());
         self.community_id(out, &header);
+    }
+}
+
+fn app_proto(out: &mut Vec<u8>, flow: &FlowRecord) {
+    if let Some(protocol) = flow.app_proto {
+        put(out, format_args!(",\"app_proto\":\"{}\"", protocol.name()));
     }
 }
 

@@ -8,7 +8,7 @@ use crate::detect::alert::Alert;
 use crate::flow::{FlowDirection, FlowRecord};
 use crate::output::community_id::Tuple;
 use crate::output::field::{self, Calendar, put};
-use crate::output::record::{Anomaly, TaggedPacket};
+use crate::output::record::{Anomaly, AppRecord, TaggedPacket};
 
 /// The begin of a record.
 #[derive(Debug)]
@@ -45,6 +45,26 @@ impl<'a> Header<'a> {
                 ports: alert.ports,
                 ip_proto: alert.ip_proto,
                 icmp: alert.icmp,
+            }),
+            icmp_response: None,
+        }
+    }
+
+    pub(super) fn of_app(record: &'a AppRecord) -> Self {
+        let (source, destination) = record.addresses;
+        Self {
+            event_type: record.eve_type.name(),
+            time: record.time,
+            flow_id: Some(record.flow),
+            interface: record.interface.as_deref(),
+            pcap_number: record.pcap_number,
+            vlan: Vlan::OfPacket(&record.vlan),
+            tuple: Some(Tuple {
+                source,
+                destination,
+                ports: Some(record.ports),
+                ip_proto: record.ip_proto,
+                icmp: None,
             }),
             icmp_response: None,
         }

@@ -13,7 +13,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::field::{self, Calendar, put};
-use super::record::{Anomaly, Oddity, Record, TaggedPacket};
+use super::record::{Anomaly, AppRecord, Oddity, Record, TaggedPacket};
 use super::settings::EveOptions;
 use crate::capture::{LinkType, Timestamp};
 use crate::detect::alert::Vars;
@@ -54,6 +54,7 @@ impl Eve {
             Record::Netflow(flow, direction) => self.netflow(out, flow, *direction),
             Record::Anomaly(anomaly) => self.anomaly(out, anomaly),
             Record::Packet(packet) => self.packet(out, packet),
+            Record::App(record) => self.app(out, record),
             Record::Captured(_) => return,
         }
         out.extend_from_slice(b"}\n");
@@ -76,6 +77,18 @@ impl Eve {
         {
             bytes_of_packet(out, bytes, *link);
         }
+    }
+
+    /// One record of an application protocol.
+    fn app(&mut self, out: &mut Vec<u8>, record: &AppRecord) {
+        let header = Header::of_app(record);
+        header.write(out, &mut self.time);
+        header.origin(out, record.origin);
+        self.community_id(out, &header);
+        if let Some(id) = record.transaction {
+            put(out, format_args!(",\"tx_id\":{id}"));
+        }
+        out.extend_from_slice(&record.objects);
     }
 
     /// One packet that the tag of a rule asks for.

@@ -175,3 +175,29 @@ fn idle_sessions_hold_nothing_but_their_look_back() {
     script.send(&c("PA", C, S).data(&[b'a'; 1400]));
     assert_eq!(script.cx.reassembly_memory(), 0, "data in order is never copied");
 }
+
+#[test]
+fn what_no_rule_looks_at_is_kept_until_it_is_acknowledged() {
+    for mode in [Mode::Immediate, Mode::Acked] {
+        let mut script = Script::with(|config| (config.mode, config.to_server_chunk) = (mode, 1));
+        script.handshake();
+        script.slot.as_mut().unwrap().watch_raw(ToServer, false);
+        script.send(&c("PA", C, S).data(&[b'a'; 1400]));
+        assert_eq!(script.cx.pool.in_use(), 1);
+        // A copy that differs is still noticed.
+        let events = script.raises(&c("PA", C, S).data(&[b'b'; 1400]));
+        assert!(events.contains(&Event::OverlapDifferentData), "{mode:?} {events:?}");
+        script.send(&s("A", S, C + 1400));
+        script.send(&c("A", C + 1400, S));
+        assert_eq!(script.cx.pool.in_use(), 0, "{mode:?}");
+        assert!(script.to_server.raw.is_empty() && script.to_server.app.len() == 1400);
+        // Rules that come later see what comes later, in its place.
+        script.slot.as_mut().unwrap().watch_raw(ToServer, true);
+        script.to_server.raw_gaps = 1;
+        script.send(&c("PA", C + 1400, S).data(b"now"));
+        script.send(&s("A", S, C + 1403));
+        script.send(&c("FA", C + 1403, S));
+        script.finish();
+        assert_eq!(script.to_server.chunks, [(1400, b"now".to_vec())], "{mode:?}");
+    }
+}
