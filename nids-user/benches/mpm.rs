@@ -1,11 +1,12 @@
 //! Multi-pattern matchers, and inspection as a whole: `cargo bench -p nids --bench mpm`.
 //!
-//! First each kind of matcher over 2 to 10,000 patterns: time a byte on text that has none of them, and
-//! memory. `mpm::build` chooses by these figures. Then a packet through the inspector, by the two rules
+//! First each kind of matcher over 2 to 30,000 patterns, short and long ones: time on text that has none of
+//! them, and memory. `mpm::build` chooses by these figures. Then a packet through the inspector, by the two rules
 //! of the README and by growing sets of rules. Times are of the processor; medians of the rounds are shown.
 
 use std::fmt::Write;
 use std::hint::black_box;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,7 +14,7 @@ use std::time::{Duration, Instant};
 use nids::capture::{Direction, Frame, LinkType, Timestamp};
 use nids::decode::decode;
 use nids::detect::memory::Shared;
-use nids::detect::mpm::{Hits, Kind, Matcher, build, build_kind};
+use nids::detect::mpm::{Hits, Kind, Matcher, Numbered, build, build_kind};
 use nids::detect::subject::Subject;
 use nids::detect::{Environment, Inspector, Ruleset, compile};
 use nids::rule::parser::parse_str;
@@ -85,10 +86,10 @@ impl Random {
     }
 
     /// Patterns like those of rules: a third binary, the rest from words, none of them in the text.
-    fn patterns(&mut self, count: usize) -> Vec<Box<[u8]>> {
+    fn patterns(&mut self, count: usize, lengths: Range<usize>) -> Vec<Box<[u8]>> {
         (0..count)
             .map(|number| {
-                let length = 4 + self.below(16);
+                let length = lengths.start + self.below(lengths.len());
                 let mut pattern: Vec<u8> = match number % 3 {
                     0 => (0..length).map(|_| self.below(256) as u8).collect(),
                     _ => self.text(length),
@@ -112,13 +113,13 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-fn scan(matcher: &dyn Matcher, payloads: &[Vec<u8>], hits: &mut Hits) -> f64 {
+fn scan(matchers: &[Box<dyn Matcher>], payloads: &[Vec<u8>], hits: &mut Hits) -> f64 {
     let size: usize = payloads.iter().map(Vec::len).sum();
     let passes = (BYTES / size).max(1);
     let start = busy();
     for _ in 0..passes {
         for payload in payloads {
-            matcher.scan(black_box(payload), hits);
+            matchers.iter().for_each(|matcher| matcher.scan(black_box(payload), hits));
             hits.clear();
         }
     }
@@ -126,44 +127,39 @@ fn scan(matcher: &dyn Matcher, payloads: &[Vec<u8>], hits: &mut Hits) -> f64 {
 }
 
 fn matchers(rounds: usize) {
-    println!("Matchers: ns a payload (memory); * the kind that is chosen");
-    print!("{:>9}", "patterns");
-    for length in [64, 512, 1460] {
-        print!(" | {:>4} bytes: {:?}", length, Kind::ALL);
+    println!("Matchers: ns for 1,460 bytes (KiB); chosen: by `mpm::build`");
+    print!("| patterns | bytes |");
+    for kind in Kind::ALL {
+        print!(" {kind:?} |");
     }
-    println!();
-    for count in [1, 2, 3, 4, 8, 16, 32, 64, 100, 300, 1000, 3000, 10_000] {
-        let mut random = Random(0x5eed_5eed_5eed);
-        let patterns = random.patterns(count);
-        let chosen = build(&patterns).expect("few enough").kind();
-        let mut line = format!("{count:>9}");
-        for length in [64, 512, 1460] {
-            let payloads: Vec<Vec<u8>> = (0..200).map(|_| random.text(length)).collect();
-            let _ = write!(line, " |");
+    println!(" chosen |");
+    for count in [2, 8, 30, 64, 100, 300, 1000, 3000, 10_000, 30_000] {
+        for lengths in [4..7, 7..17] {
+            let mut random = Random(0x5eed_5eed_5eed);
+            let patterns = random.patterns(count, lengths.clone());
+            let payloads: Vec<Vec<u8>> = (0..200).map(|_| random.text(1460)).collect();
+            let mut hits = Hits::default();
+            hits.reserve(count);
+            let mut measure = |matchers: &[Box<dyn Matcher>]| {
+                let times = (0..rounds).map(|_| scan(matchers, &payloads, &mut hits)).collect();
+                let memory: usize = matchers.iter().map(|matcher| matcher.memory()).sum();
+                format!("{:.0} ({})", median(times), memory >> 10)
+            };
+            print!("| {count} | {}-{} |", lengths.start, lengths.end - 1);
             for kind in Kind::ALL {
                 let too_slow = kind == Kind::Substring && count > 64;
-                let Ok(matcher) = build_kind(kind, &patterns) else {
-                    let _ = write!(line, " {:>8}", "-");
-                    continue;
-                };
-                if too_slow {
-                    let _ = write!(line, " {:>8}", "-");
-                    continue;
+                let too_large = kind == Kind::Dfa && count > 3000;
+                let numbered: Vec<Numbered<'_>> = (0..)
+                    .zip(&patterns)
+                    .map(|(number, bytes)| Numbered { number, bytes })
+                    .collect();
+                match build_kind(kind, &numbered) {
+                    Ok(matcher) if !too_slow && !too_large => print!(" {} |", measure(&[matcher])),
+                    _ => print!(" |"),
                 }
-                let mut hits = Hits::default();
-                hits.reserve(count);
-                let times = (0..rounds).map(|_| scan(&*matcher, &payloads, &mut hits)).collect();
-                let mark = if kind == chosen { "*" } else { "" };
-                let _ = write!(line, " {:>8}", format!("{:.0}{mark}", median(times)));
             }
+            println!(" {} |", measure(&build(&patterns).expect("few enough")));
         }
-        let _ = write!(line, " | KiB:");
-        for kind in [Kind::Packed, Kind::Dfa, Kind::Nfa] {
-            if let Ok(matcher) = build_kind(kind, &patterns) {
-                let _ = write!(line, " {kind:?} {}", matcher.memory() >> 10);
-            }
-        }
-        println!("{line}");
     }
 }
 
@@ -184,7 +180,7 @@ fn inspection(rounds: usize) {
     )];
     for count in [100, 1000, 10_000, 40_000] {
         let mut text = String::new();
-        for (sid, pattern) in random.patterns(count).iter().enumerate() {
+        for (sid, pattern) in random.patterns(count, 4..20).iter().enumerate() {
             let hex: String = pattern.iter().map(|byte| format!("{byte:02x} ")).collect();
             let port = match sid % 4 {
                 0 => "any".to_owned(),

@@ -16,6 +16,7 @@ pub mod app;
 pub mod capture;
 pub mod cli;
 pub mod config;
+pub mod control;
 pub mod decode;
 pub mod defrag;
 pub mod detect;

@@ -3,14 +3,20 @@
 use std::fs;
 use std::path::Path;
 
+#[path = "../../nids-user/fuzz/checks/address_index.rs"]
+mod address_index;
 #[path = "../../nids-user/fuzz/checks/chain.rs"]
 mod chain;
+#[path = "../../nids-user/fuzz/checks/control_line.rs"]
+mod control_line;
 #[path = "../../nids-user/fuzz/checks/dataset.rs"]
 mod dataset;
 #[path = "../../nids-user/fuzz/checks/decode.rs"]
 mod decode;
 #[path = "../../nids-user/fuzz/checks/dns.rs"]
 mod dns;
+#[path = "../../nids-user/fuzz/checks/http1.rs"]
+mod http1;
 #[path = "../../nids-user/fuzz/checks/pcap_file.rs"]
 mod pcap_file;
 #[path = "../../nids-user/fuzz/checks/pcre.rs"]
@@ -45,8 +51,18 @@ fn replay(target: &str, check: fn(&[u8])) {
 }
 
 #[test]
+fn address_index_seeds() {
+    replay("address_index", address_index::check);
+}
+
+#[test]
 fn chain_seeds() {
     replay("chain", chain::check);
+}
+
+#[test]
+fn control_line_seeds() {
+    replay("control_line", control_line::check);
 }
 
 #[test]
@@ -62,6 +78,11 @@ fn decode_seeds() {
 #[test]
 fn dns_seeds() {
     replay("dns", dns::check);
+}
+
+#[test]
+fn http1_seeds() {
+    replay("http1", http1::check);
 }
 
 #[test]

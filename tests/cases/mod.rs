@@ -4,6 +4,7 @@ mod alert_pcap;
 mod corpus;
 mod destinations;
 pub(crate) mod detect;
+mod differential;
 mod engine;
 mod evasion;
 mod monitor_filter;

@@ -7,3 +7,4 @@ mod errors;
 mod monitor;
 mod outputs;
 mod read;
+mod running;

@@ -308,3 +308,21 @@ fn the_summary_says_what_was_given_up() {
     let line = "given up of what was inspected: stream-untracked-packets 2\n";
     assert!(late.err.contains(line), "{}", late.err);
 }
+
+#[test]
+fn numbers_stand_at_the_end_of_eve_where_they_are_asked_for() {
+    let bench = Bench::new();
+    let mut session = Session::default();
+    session.exchange(end("10.0.0.1", 4000), end("10.0.0.2", 22), b"USER root", b"no");
+    bench.write("one.pcap", &session.pcap());
+    let read = ["one.pcap", "--rules", "test.rules", "--eve-types", "alert,stats"];
+    let events = bench.alerts(&read);
+    assert_eq!(events.len(), 2, "{events:?}");
+    assert_eq!(events[1]["event_type"], "stats");
+    let stats = &events[1]["stats"];
+    let agent = &stats["balance"]["agent"];
+    assert_eq!((&agent["received"], &agent["inspected"]), (&8.into(), &8.into()), "{stats}");
+    assert!(stats["balance"]["kernel"].is_null() && stats["balance"]["difference"] == 0, "{stats}");
+    assert_eq!((&stats["tcp"]["sessions"], &stats["detect"]["alert"]), (&1.into(), &1.into()));
+    assert_eq!(stats["rules"]["loaded"], 2);
+}

@@ -50,26 +50,24 @@ impl Inspection for Counting {
         self.rules[generation as usize & 1] = Some(rules);
     }
     fn books(&self) -> AgentBooks {
-        AgentBooks {
-            received: 0,
-            inspected: self.inspected,
-            skipped: Vec::new(),
-            given_up: Vec::new(),
-            shunts: Vec::new(),
-            alerts: self.mixed,
-        }
+        AgentBooks { inspected: self.inspected, alerts: self.mixed, ..AgentBooks::default() }
     }
+}
+
+fn generation(rule: Option<u16>, filter: Box<FilterTable>) -> Generation<Option<u16>> {
+    let (rules, report) = (Arc::new(rule), Arc::default());
+    Generation { rules, filter, summary: String::new(), report }
 }
 
 fn everything() -> Generation<Option<u16>> {
     let filter = Box::new(FilterTable::FULL);
-    Generation { rules: Arc::new(None), filter, summary: String::new() }
+    generation(None, filter)
 }
 
 fn one_port(port: u16) -> Generation<Option<u16>> {
     let mut filter = Box::new(FilterTable::EMPTY);
     filter.ports[usize::from(port)] = LEVEL_ALL << UDP_DST;
-    Generation { rules: Arc::new(Some(port)), filter, summary: String::new() }
+    generation(Some(port), filter)
 }
 
 fn start(settings: &Settings, first: &Generation<Option<u16>>) -> Sensor<Counting> {

@@ -143,7 +143,12 @@ fn one_worker_that_hangs_is_enough() {
         let (capture, rings) = Capture::open(&settings).unwrap_or_else(|error| panic!("{error}"));
         let (_, writer) = output::start(OutputConfig::default(), Policy::Count).unwrap();
         let filter = Box::new(FilterTable::FULL);
-        let first = Generation { rules: Arc::new(()), filter, summary: String::new() };
+        let first = Generation {
+            rules: Arc::new(()),
+            filter,
+            summary: String::new(),
+            report: Arc::default(),
+        };
         let sensor = Sensor::start(capture, rings, writer, &first, |_| Hanging {
             hang: Arc::clone(&hang),
             books: AgentBooks::default(),

@@ -15,6 +15,7 @@ mod leftover;
 mod mission;
 mod monitor;
 pub mod netns;
+mod operation;
 mod outputs;
 mod process;
 mod program;

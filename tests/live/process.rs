@@ -31,6 +31,7 @@ impl Run {
         fs::write(folder.path().join("test.rules"), RULES)?;
         let mut command = nids(side);
         command.args(["--iface", SERVER_IFACE, "--rules", "test.rules"]).args(args);
+        command.args(["--set", "control.socket=control.sock"]);
         let mut process = Process::spawn(command.current_dir(folder.path()))?;
         process.expect_stderr("listening on ")?;
         Ok(Self { process, folder })

@@ -45,6 +45,8 @@ impl Sensor {
         {
             command.arg(flag).arg(folder.path().join(name));
         }
+        let socket = folder.path().join("control.sock");
+        command.arg("--set").arg(format!("control.socket={}", socket.display()));
         let mut process = Process::spawn(&mut command)?;
         process.expect_stderr(READY)?;
         Ok(Self { process, folder })

@@ -48,6 +48,31 @@ pub fn ensure(wanted: &[(&str, &str)], no_install: bool) -> Result<()> {
     )
 }
 
+/// Installs Suricata, which some tests compare with, from the backports suite of the Debian at hand where apt
+/// has it, else from the release itself. What fails is told and no error: these tests skip, and say why.
+pub fn ensure_suricata(no_install: bool) {
+    if installed("suricata") {
+        return;
+    }
+    if no_install || !nix::unistd::geteuid().is_root() || !installed("apt-get") {
+        eprintln!("Suricata is not installed: the tests that compare with it will skip.");
+        return;
+    }
+    let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
+    let codename = release.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="));
+    let backports = codename.map(|codename| format!("suricata/{codename}-backports"));
+    let _quiet = NoServices::new();
+    for package in backports.iter().map(String::as_str).chain(["suricata"]) {
+        let mut command = Command::new("apt-get");
+        command.args(["install", "--yes", "--quiet", "--no-install-recommends", package]);
+        match workspace::run(command.env("DEBIAN_FRONTEND", "noninteractive")) {
+            Ok(()) => return,
+            Err(error) => eprintln!("{package} cannot be installed: {error}"),
+        }
+    }
+    eprintln!("The tests that compare with Suricata will skip.");
+}
+
 /// While this lives, Debian starts no service of a package it installs: the tests want nginx the
 /// program, not a web server on the host. The way is Debian's own, invoke-rc.d's policy file.
 struct NoServices(bool);

@@ -26,6 +26,7 @@ pub fn run(args: Args) -> Result<()> {
     let no_install = args.ebpf.no_install;
     ebpf::run(args.ebpf)?;
     packages::ensure(&packages::LIVE, no_install)?;
+    packages::ensure_suricata(no_install);
     if !nix::unistd::geteuid().is_root() {
         eprintln!("Not root: the live tests will skip.");
     }

@@ -6,6 +6,10 @@ use super::{AppProtocol, Context, GiveUp, Parser, State, TransactionList};
 use crate::flow::FlowDirection;
 use crate::output::EveType;
 
+/// Takes the records of transactions: number of the transaction, type, the side that sent what it tells of,
+/// objects.
+pub type Emit<'a> = dyn FnMut(u64, EveType, FlowDirection, &[u8]) + 'a;
+
 /// The application layer of one flow.
 #[derive(Debug)]
 pub struct AppFlow {
@@ -17,6 +21,8 @@ pub struct AppFlow {
     /// Directions that have said something which was not taken.
     held: [bool; 2],
     stage: Stage,
+    /// Both sides have said all.
+    ended: bool,
     /// Directions whose transactions have news for the rules: to the server, to the client.
     news: [bool; 2],
     /// Its payload is encrypted from here on.
@@ -42,6 +48,7 @@ impl AppFlow {
             sides: [Side::Pending; 2],
             held: [false; 2],
             stage: Stage::Detecting,
+            ended: false,
             news: [false; 2],
             encrypted: false,
             memory: 0,
@@ -153,10 +160,13 @@ impl AppFlow {
         }
     }
 
-    /// Nothing more comes from a direction.
-    pub fn end(&mut self, cx: &mut Context<'_>, direction: FlowDirection) {
-        if let Stage::Parsing(state) = &mut self.stage {
-            state.end(cx, direction);
+    /// Nothing more comes from either direction.
+    pub fn end(&mut self, cx: &mut Context<'_>) {
+        if let Stage::Parsing(state) = &mut self.stage
+            && !std::mem::replace(&mut self.ended, true)
+        {
+            state.end(cx, FlowDirection::ToServer);
+            state.end(cx, FlowDirection::ToClient);
             self.settle(cx, Ok(()));
         }
     }
@@ -173,7 +183,7 @@ impl AppFlow {
 
     /// Marks the transactions that are over as logged, and tells of the records of each: number, type, the side that
     /// sent what it tells of, objects. `all`: those too that are not over.
-    pub fn records(&mut self, all: bool, emit: &mut dyn FnMut(u64, EveType, FlowDirection, &[u8])) {
+    pub fn records(&mut self, all: bool, emit: &mut Emit<'_>) {
         let Some(list) = self.transactions() else { return };
         for index in 0..list.len() {
             let Some((head, transaction)) = list.get(index) else { break };

@@ -4,6 +4,7 @@
 //! to `decode`.
 #![deny(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
+pub mod ethtool;
 pub mod interface;
 mod netlink;
 pub mod pcap;

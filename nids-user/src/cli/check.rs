@@ -4,8 +4,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 
-use serde::Serialize;
-
 use super::exit::{Code, Failure};
 use super::rules::RuleArgs;
 use super::stdout::Lines;
@@ -15,8 +13,9 @@ use crate::detect::{self, Environment};
 use crate::rule::diagnostic::{ReasonKind, Refusal, printable};
 use crate::rule::lint::{self, Finding, Lint};
 use crate::rule::load::Loaded;
+use crate::rule::report::Summary;
 use crate::rule::tuning::Tuned;
-use crate::runtime::rules::RuleSource;
+use crate::runtime::rules::{RuleSource, in_order};
 
 /// Reasons that are named under one kind in the summary; the rest are counted together.
 const NAMED: usize = 8;
@@ -55,15 +54,6 @@ pub struct Args {
     rule_args: RuleArgs,
 }
 
-/// The last line of `--json`.
-#[derive(Debug, Serialize)]
-struct Summary {
-    loaded: usize,
-    refused: usize,
-    disabled: usize,
-    by_reason: BTreeMap<&'static str, usize>,
-}
-
 /// Checks the rules.
 pub fn run(args: Args) -> Result<(), Failure> {
     interrupt::install();
@@ -80,20 +70,8 @@ pub fn run(args: Args) -> Result<(), Failure> {
         false => Vec::new(),
     };
 
-    let order: HashMap<_, _> =
-        loaded.files.iter().map(|file| file.as_path()).zip(0usize..).collect();
-    let mut refusals = [loaded.refusals, compiled.refusals].concat();
-    refusals.sort_by_key(|r| (order.get(&*r.file).copied(), r.line));
-    let mut by_reason = BTreeMap::new();
-    for refusal in refusals.iter().chain(&loaded.unmet) {
-        *by_reason.entry(refusal.kind.as_str()).or_default() += 1;
-    }
-    let summary = Summary {
-        loaded: compiled.ruleset.len(),
-        refused: refusals.len(),
-        disabled: loaded.disabled,
-        by_reason,
-    };
+    let refusals = in_order(&loaded, compiled.refusals);
+    let summary = Summary::new(compiled.ruleset.len(), loaded.disabled, &refusals, &loaded.unmet);
 
     for (file, line) in &loaded.bad_lines {
         say(format_args!("{}: {line}", file.display()));

@@ -7,11 +7,11 @@ use std::process::ExitCode;
 pub const HELP: &str = "\
 Exit codes:
    0  done
-   1  it ran, and the answer is no: `check` refused a rule
+   1  it ran, and the answer is no: `check` refused a rule, the sensor refused to reload
    2  the command line is wrong
   65  bad data: a capture file that is none, rules that cannot be loaded with --strict
   66  a file to read is missing or may not be read
-  69  the interface is missing, or the kernel refused the program
+  69  the interface is missing, the kernel refused the program, or no sensor runs
   70  an error inside the sensor
   73  an output cannot be opened
   74  reading or writing failed

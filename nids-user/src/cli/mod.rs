@@ -10,8 +10,13 @@ pub mod interrupt;
 pub mod monitor;
 mod outputs;
 pub mod read;
+pub mod refused;
+pub mod reload;
 pub mod rules;
 pub mod run;
+pub mod socket;
+pub mod stats;
+pub mod status;
 pub mod stdout;
 
 use std::io::Write;
@@ -36,6 +41,10 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Run(run::Args),
+    Status(status::Args),
+    Stats(stats::Args),
+    Reload(reload::Args),
+    Refused(refused::Args),
     Alerts(alerts::Args),
     Monitor(monitor::Args),
     Read(read::Args),
@@ -52,6 +61,10 @@ pub fn main() -> ExitCode {
     let Cli { command, config } = Cli::parse_from(arguments);
     let result = match command {
         Command::Run(args) => run::run(args),
+        Command::Status(args) => status::run(args),
+        Command::Stats(args) => stats::run(args),
+        Command::Reload(args) => reload::run(args),
+        Command::Refused(args) => refused::run(args),
         Command::Alerts(args) => alerts::run(args),
         Command::Monitor(args) => monitor::run(args),
         Command::Read(args) => read::run(args),

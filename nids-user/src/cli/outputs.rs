@@ -11,8 +11,9 @@ pub struct OutputArgs {
     /// Write alerts, or what --eve-types says, as EVE JSON to this file.
     #[arg(long, value_name = "FILE")]
     eve: Option<PathBuf>,
-    /// What to write there: alerts, flows that ended (as one record, or as one for each direction), and
-    /// what is odd about packets [default: alert,packet].
+    /// What to write there: alerts, flows that ended (as one record, or as one for each direction), what
+    /// is odd about packets, what application protocols say, and the sensor's numbers from time to time
+    /// [default: alert,packet].
     #[arg(long, value_name = "TYPES", value_delimiter = ',', requires = "eve")]
     eve_types: Vec<EveType>,
     /// Write alerts in Snort's fast format to this file.

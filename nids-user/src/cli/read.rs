@@ -12,10 +12,12 @@ use super::rules::RuleArgs;
 use super::{interrupt, say};
 use crate::capture::pcap::{PcapError, PcapSource};
 use crate::config::{ChecksumChecks, Settings};
-use crate::output::{self, LossReason, OutputCounters, Policy, SinkKind};
+use crate::output::{self, EveType, LossReason, OutputCounters, Policy, SinkKind, Statistics};
 use crate::runtime::engine::{Engine, EngineConfig, SkipReason};
 use crate::runtime::rules::RuleSource;
+use crate::runtime::sensor::Inspection;
 use crate::telemetry::log::{self as messages, LogLevel};
+use crate::telemetry::stats::{RuleStats, Stats};
 
 /// Inspects a capture file with the rules: pcap or pcapng, plain, gzip or zstd.
 ///
@@ -44,8 +46,9 @@ pub struct Args {
     /// Set a variable or setting, by Suricata's name: vars.address-groups.HOME_NET=10.0.0.0/8.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// Verify the checksums of all packets or of none [default: all, unless more than a tenth of the
-    /// first 1000 are wrong].
+    /// Verify the checksums of all packets or of none [default: auto: of all, unless more than a tenth of
+    /// the first 1000 are wrong, as on a host that leaves them to its NIC]. A segment with a wrong one
+    /// changes nothing in its connection; rules still see it. The setting: pcap-file.checksum-checks.
     #[arg(short = 'k', value_name = "WHICH", value_parser = ["all", "none", "auto"])]
     checksums: Option<String>,
     #[command(flatten)]
@@ -63,7 +66,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let outputs = &mut settings.outputs;
     outputs.console = args.console || !(outputs.has_alerts() || outputs.uses_stdout());
     let (alerts, writer) = output::start(outputs.clone(), Policy::Block)?;
-    let mut engine = Engine::new(EngineConfig::offline(&settings), alerts);
+    let mut engine = Engine::new(EngineConfig::offline(&settings), alerts.clone());
     engine.install(0, generation.rules);
     interrupt::install();
 
@@ -76,8 +79,12 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let counters = engine.counters();
     let flows = engine.flow_counters();
     let given_up = given_up(&engine);
-    // The last sender: the writer ends when it has written what is queued.
-    drop(engine);
+    if alerts.types().has(EveType::Stats) {
+        let rules = RuleStats::of(&generation.report.summary);
+        alerts.send(Statistics::now(Stats::of_file(seconds as u64, &engine.books(), rules)));
+    }
+    // The last senders: the writer ends when it has written what is queued.
+    drop((engine, alerts));
     let written = writer.finish();
 
     say(format_args!(
@@ -133,11 +140,8 @@ fn settings(args: &Args) -> Result<Settings, Failure> {
     settings.set_all(&args.set, args.lenient)?;
     args.rule_args.apply(&mut settings);
     args.outputs.apply(&mut settings);
-    match args.checksums.as_deref() {
-        Some("all") => settings.pcap_checksums = ChecksumChecks::Yes,
-        Some("none") => settings.pcap_checksums = ChecksumChecks::No,
-        Some(_) => settings.pcap_checksums = ChecksumChecks::Auto,
-        None => {}
+    if let Some(checks) = args.checksums.as_deref().and_then(ChecksumChecks::from_switch) {
+        settings.pcap_checksums = checks;
     }
     Ok(settings)
 }

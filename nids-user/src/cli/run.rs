@@ -8,29 +8,35 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nids_abi::{FilterTable, MAX_CAPTURE};
+use nix::unistd::{Gid, Uid};
 
 use super::arguments::{self, Configuration};
-use super::exit::Failure;
+use super::exit::{Code, Failure};
 use super::outputs::OutputArgs;
 use super::rules::RuleArgs;
 use crate::capture::interface;
 use crate::capture::xdp::{self, Capture, DirectionChoice, ModeChoice};
-use crate::config::Settings;
+use crate::config::{ChecksumChecks, Settings};
 use crate::detect::memory::Shared;
 use crate::output::{self, Opened, Policy};
 use crate::runtime::control::Control;
 use crate::runtime::engine::{Engine, EngineConfig};
 use crate::runtime::privilege::Identity;
+use crate::runtime::reload::Reload;
 use crate::runtime::rules::RuleSource;
 use crate::runtime::sandbox::{self, Sandbox};
 use crate::runtime::sensor::{Inspection, Sensor};
+use crate::runtime::services::Services;
+use crate::runtime::worker;
 use crate::telemetry::log::{self as messages, LogLevel};
+use crate::telemetry::preflight::{self, Finding};
 
 /// Listens on interfaces and raises alerts, until Ctrl-C.
 ///
 /// An XDP program in the kernel looks at every frame and hands over those that a loaded rule could
 /// want. Signals: SIGUSR1 prints the balance of all counters, SIGUSR2 loads the rules anew without
-/// losing a packet, SIGHUP opens the logs anew, SIGINT and SIGTERM stop in order.
+/// losing a packet, SIGHUP opens the logs anew, SIGINT and SIGTERM stop in order. The commands status,
+/// stats, reload and refused ask a running sensor through its control socket.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Interfaces to listen on [default: that of the default route].
@@ -84,6 +90,11 @@ pub struct Args {
     /// Set a variable or setting, by Suricata's name: vars.address-groups.HOME_NET=10.0.0.0/8.
     #[arg(long, value_name = "NAME=VALUE")]
     set: Vec<String>,
+    /// Verify the checksums of all packets or of none [default: none: they are the NIC's business, and
+    /// what this host or a container on it sends has none yet]. A segment with a wrong one changes nothing
+    /// in its connection; rules still see it. The setting: capture.checksum-validation.
+    #[arg(short = 'k', value_name = "WHICH", value_parser = ["all", "none", "auto"])]
+    checksums: Option<String>,
     /// Do not start, and do not reload, when a rule is refused, instead of going on without it.
     #[arg(long)]
     strict: bool,
@@ -115,6 +126,9 @@ pub fn run(args: Args) -> Result<(), Failure> {
     settings.set_all(&args.set, args.lenient)?;
     args.rule_args.apply(&mut settings);
     settings.shunt &= !args.no_shunt;
+    if let Some(checks) = args.checksums.as_deref().and_then(ChecksumChecks::from_switch) {
+        settings.live_checksums = checks;
+    }
     let identity = match args.user.as_deref() {
         Some(user) => Some(Identity::find(user, args.group.as_deref())?),
         None => None,
@@ -145,21 +159,31 @@ pub fn run(args: Args) -> Result<(), Failure> {
         source: source.clone(),
     };
     let build = move || compile(&again.source()?);
+    let owner = match identity.as_ref().map(Identity::ids) {
+        Some((user, group)) => (Uid::from_raw(user), Gid::from_raw(group)),
+        None => (Uid::effective(), Gid::effective()),
+    };
+    let mut services = Services::open(&settings.service, owner)?;
     args.outputs.apply(&mut settings);
     settings.outputs.console = args.console || !(args.quiet || settings.outputs.uses_stdout());
     let outputs = output::open(settings.outputs.clone(), Policy::Count)?;
     let (mut capture, rings) = Capture::open(&capture_settings(&args, &settings, interfaces))?;
-    for note in capture.notes() {
-        log::info!("{note}");
-    }
+    let notes = capture.notes().iter().map(|note| Finding::of_note(note));
+    let processors = worker::places(rings.len());
+    services.preflight =
+        notes.chain(preflight::look(capture.ports(), &capture.plan(), &processors)).collect();
+    services.preflight.iter().for_each(Finding::log);
     give_up_rights(&args, &settings, identity, &source, &outputs)?;
+    // Threads from here on: each has the rights that are left.
     let (alerts, writer) = outputs.start()?;
+    let reload = Reload::start(build)
+        .map_err(|error| Failure::new(Code::Software, format!("no thread starts: {error}.")))?;
     let names: Vec<Option<Arc<str>>> =
         capture.ports().iter().map(|port| Some(port.interface.as_str().into())).collect();
     let (workers, secret) = (rings.len() as u32, xdp::secret()?);
     let shared = Shared::new(secret);
     let mut shunters = capture.take_shunters().into_iter();
-    let sensor = Sensor::start(capture, rings, writer, &first, |number| {
+    let mut sensor = Sensor::start(capture, rings, writer, &first, |number| {
         let shared = Arc::clone(&shared);
         let (number, names) = (number as u8, names.clone());
         let config = EngineConfig::live(&settings, number, workers, secret, names, shared);
@@ -169,9 +193,11 @@ pub fn run(args: Args) -> Result<(), Failure> {
             None => engine,
         }
     })?;
+    sensor.log_stats(&alerts);
     drop(alerts);
     announce(&sensor, &first.summary);
-    let balance = control.serve(sensor, build)?;
+    drop(first);
+    let balance = control.serve(sensor, services, reload)?;
     source.save();
     eprintln!("{balance}");
     Ok(())
@@ -213,6 +239,8 @@ fn give_up_rights(
     let configuration = arguments::configuration()?.file.map(|file| sandbox::folder_of(&file));
     let mut write = source.written_paths()?;
     write.extend(outputs.paths().map(sandbox::folder_of));
+    // The socket is taken away at the end.
+    write.extend(settings.service.control.path().map(sandbox::folder_of).filter(|it| it.is_dir()));
     if let Some((user, group)) = identity.as_ref().map(Identity::ids) {
         outputs.give_to(user, group)?;
     }

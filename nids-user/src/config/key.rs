@@ -1,6 +1,6 @@
 //! The table of settings: each key with what it does, or with what is missing for it.
 
-use super::{ChecksumChecks, SettingError, Settings, rules, value};
+use super::{ChecksumChecks, SettingError, Settings, rules, service, value};
 use crate::detect::order::ActionOrder;
 use crate::output::settings::Refusal;
 use crate::stream;
@@ -49,11 +49,20 @@ const NO_DEFRAG: &str = "defragmentation has no such setting";
 const NO_APP_LAYER: &str = "this protocol is not parsed yet";
 const NO_IPS: &str = "this sensor watches and does not block";
 const SELF_SIZED: &str = "the flow table sizes itself by flow.memcap";
-const FIXED_EMERGENCY: &str =
-    "an emergency has fixed timeouts, and ends when three tenths are free";
+const NO_SUCH_STATE: &str = "flows have no such state: a flow let by keeps its timeout";
 
 /// Sets a timeout of one protocol and state.
 macro_rules! timeout {
+    (emergency, $protocol:ident, $state:ident) => {
+        Apply {
+            expected: SECONDS,
+            put: |settings, text| {
+                let emergency = settings.flow.timeouts.emergency.as_mut()?;
+                emergency.$protocol.$state = value::seconds(text)?;
+                Some(())
+            },
+        }
+    };
     ($protocol:ident, $state:ident) => {
         Apply {
             expected: SECONDS,
@@ -227,7 +236,17 @@ const KEYS: &[(&str, Effect)] = &[
     ("flow.prealloc", Missing { in_force: &[], reason: SELF_SIZED }),
     ("flow.managers", Missing { in_force: &[], reason: "each worker tends its own flows" }),
     ("flow.recyclers", Missing { in_force: &[], reason: "each worker tends its own flows" }),
-    ("flow.emergency-recovery", Missing { in_force: &["30"], reason: FIXED_EMERGENCY }),
+    (
+        "flow.emergency-recovery",
+        Apply {
+            expected: "a number from 1 to 100",
+            put: |settings, text| {
+                settings.flow.recovery =
+                    value::number(text).filter(|part| (1..=100).contains(part))?;
+                Some(())
+            },
+        },
+    ),
     ("flow.memcap-policy", Missing { in_force: &["ignore"], reason: NO_IPS }),
     ("flow-timeouts.tcp.new", timeout!(tcp, new)),
     ("flow-timeouts.tcp.established", timeout!(tcp, established)),
@@ -239,7 +258,17 @@ const KEYS: &[(&str, Effect)] = &[
     ("flow-timeouts.default.new", timeout!(other, new)),
     ("flow-timeouts.default.established", timeout!(other, established)),
     ("flow-timeouts.default.closed", timeout!(other, closed)),
-    ("flow-timeouts.*.*", Missing { in_force: &[], reason: FIXED_EMERGENCY }),
+    ("flow-timeouts.tcp.emergency-new", timeout!(emergency, tcp, new)),
+    ("flow-timeouts.tcp.emergency-established", timeout!(emergency, tcp, established)),
+    ("flow-timeouts.tcp.emergency-closed", timeout!(emergency, tcp, closed)),
+    ("flow-timeouts.udp.emergency-new", timeout!(emergency, udp, new)),
+    ("flow-timeouts.udp.emergency-established", timeout!(emergency, udp, established)),
+    ("flow-timeouts.icmp.emergency-new", timeout!(emergency, icmp, new)),
+    ("flow-timeouts.icmp.emergency-established", timeout!(emergency, icmp, established)),
+    ("flow-timeouts.default.emergency-new", timeout!(emergency, other, new)),
+    ("flow-timeouts.default.emergency-established", timeout!(emergency, other, established)),
+    ("flow-timeouts.default.emergency-closed", timeout!(emergency, other, closed)),
+    ("flow-timeouts.*.*", Missing { in_force: &[], reason: NO_SUCH_STATE }),
     (
         "mode",
         Apply {
@@ -371,7 +400,6 @@ const KEYS: &[(&str, Effect)] = &[
         "decoder.recursion-level.use-for-tracking",
         Missing { in_force: ON, reason: "packets in tunnels have flows of their own" },
     ),
-    ("decoder.max-layers", Missing { in_force: &["16"], reason: "it is 16" }),
     ("app-layer.protocols.http.enabled", http!(enabled, YES_OR_NO, value::boolean)),
     (
         "app-layer.protocols.http.libhtp.default-config.personality",
@@ -410,6 +438,16 @@ const KEYS: &[(&str, Effect)] = &[
         http!(double_decode_query, YES_OR_NO, value::boolean),
     ),
     ("app-layer.protocols.http.**", Missing { in_force: &[], reason: "HTTP has no such setting" }),
+    (
+        "decoder.max-layers",
+        Apply {
+            expected: "a number from 1 to 255",
+            put: |settings, text| {
+                settings.max_layers = value::number(text).filter(|most| *most > 0)?;
+                Some(())
+            },
+        },
+    ),
     ("app-layer.**", Missing { in_force: OFF, reason: NO_APP_LAYER }),
     ("datasets.enabled", dataset!(enabled, boolean, YES_OR_NO)),
     ("datasets.defaults.memcap", dataset!(memcap, size, "a size such as 64mb")),
@@ -494,7 +532,17 @@ const KEYS: &[(&str, Effect)] = &[
         },
     ),
     ("exception-policy", Missing { in_force: &["ignore"], reason: NO_IPS }),
-    ("packet-alert-max", Missing { in_force: &["15"], reason: "it is 15" }),
+    (
+        "packet-alert-max",
+        Apply {
+            expected: "a number from 1 to 255",
+            put: |settings, text| {
+                settings.packet_alert_max =
+                    value::number::<u8>(text).filter(|most| *most > 0)?.into();
+                Some(())
+            },
+        },
+    ),
     (
         "livedev.use-for-tracking",
         Missing { in_force: OFF, reason: "a flow may go through several interfaces" },
@@ -502,15 +550,30 @@ const KEYS: &[(&str, Effect)] = &[
     ("detect.**", Missing { in_force: &[], reason: "detection has no such switch" }),
     (
         "capture.checksum-validation",
-        Missing { in_force: &["none"], reason: "live checksums are trusted" },
+        Apply {
+            expected: "all, none or auto",
+            put: |settings, text| {
+                settings.live_checksums = ChecksumChecks::from_switch(text)?;
+                Some(())
+            },
+        },
     ),
-    ("unix-command.enabled", Missing { in_force: OFF, reason: "there is no command socket yet" }),
     (
         "heartbeat.timeout",
         Apply {
             expected: "a number of seconds, 0 for none",
             put: |settings, text| {
                 settings.silence = value::seconds(text)?;
+                Some(())
+            },
+        },
+    ),
+    (
+        "control.socket",
+        Apply {
+            expected: "a path, or no",
+            put: |settings, text| {
+                settings.service.control = service::control(text)?;
                 Some(())
             },
         },
@@ -526,6 +589,29 @@ const KEYS: &[(&str, Effect)] = &[
         Missing { in_force: ON, reason: "the filter of system calls always forbids processes" },
     ),
     ("run.*", Missing { in_force: &[], reason: "it is a flag of `nids run`" }),
+    (
+        "metrics.listen",
+        Apply {
+            expected: "a port (on loopback), an address with a port, or no",
+            put: |settings, text| {
+                settings.service.metrics = service::metrics(text)?;
+                Some(())
+            },
+        },
+    ),
+    (
+        "stats.interval",
+        Apply {
+            expected: "a number of seconds, at least 1",
+            put: |settings, text| {
+                settings.service.stats_interval = service::interval(text)?;
+                Some(())
+            },
+        },
+    ),
+    ("stats.enabled", Missing { in_force: ON, reason: "`--eve-types stats` asks for them" }),
+    ("unix-command.enabled", Missing { in_force: OFF, reason: "see `control.socket`" }),
+    ("unix-command.filename", Missing { in_force: &[], reason: "see `control.socket`" }),
     ("host-mode", Missing { in_force: &["sniffer-only", "auto"], reason: NO_IPS }),
     ("asn1-max-frames", Missing { in_force: &[], reason: "its bound is 256 elements" }),
     ("pcre.**", Missing { in_force: &[], reason: "searches are bounded by steps" }),

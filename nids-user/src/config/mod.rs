@@ -8,6 +8,7 @@ mod key;
 pub mod layers;
 pub mod reference;
 mod rules;
+mod service;
 pub(crate) mod value;
 
 use std::fmt;
@@ -16,8 +17,9 @@ use std::time::Duration;
 
 use crate::app;
 use crate::cli::exit::{Code, Failure};
-use crate::decode::Tunnels;
+use crate::decode::{MAX_LAYERS, Tunnels};
 use crate::defrag;
+use crate::detect::MOST_ALERTS;
 use crate::detect::dataset::DatasetSettings;
 use crate::detect::iprep::ReputationSettings;
 use crate::detect::order::ActionOrder;
@@ -27,6 +29,7 @@ use crate::rule::variables::Variables;
 use crate::stream;
 
 pub use rules::RuleSettings;
+pub use service::{CONTROL_SOCKET, ControlSocket, ServiceSettings};
 
 /// What a run is set to.
 #[derive(Clone, Debug)]
@@ -39,6 +42,8 @@ pub struct Settings {
     pub flow: Limits,
     /// `decoder.vxlan.*`, `decoder.geneve.*`, `decoder.teredo.*`.
     pub tunnels: Tunnels,
+    /// `decoder.max-layers`.
+    pub max_layers: u8,
     /// `stream.*` and `host-os-policy.*`; the caps are for all workers together.
     pub stream: stream::Config,
     /// `stream.bypass`; by default yes for live traffic, no for capture files.
@@ -64,16 +69,22 @@ pub struct Settings {
     pub silence: Duration,
     /// `security.*`.
     pub security: SecuritySettings,
+    /// `packet-alert-max`.
+    pub packet_alert_max: usize,
     /// `geoip-database`.
     pub geoip_database: Option<PathBuf>,
     /// `pcap-file.checksum-checks`.
     pub pcap_checksums: ChecksumChecks,
+    /// `capture.checksum-validation`: checksums of live traffic.
+    pub live_checksums: ChecksumChecks,
     /// `stream.checksum-validation`.
     pub stream_checksums: bool,
     /// `community-id`: EVE records have one.
     pub community_id: bool,
     /// `community-id-seed`.
     pub community_id_seed: u16,
+    /// `control.*`, `metrics.*`, `stats.*`: what a running sensor serves.
+    pub service: ServiceSettings,
     /// `outputs.*`. Its Community ID is that of the settings above.
     pub outputs: OutputConfig,
 }
@@ -85,6 +96,7 @@ impl Default for Settings {
             rules: RuleSettings::default(),
             flow: Limits::default(),
             tunnels: Tunnels::default(),
+            max_layers: MAX_LAYERS,
             stream: stream::Config::default(),
             stream_bypass: None,
             shunt: true,
@@ -98,10 +110,13 @@ impl Default for Settings {
             geoip_database: None,
             threshold_file: None,
             action_order: ActionOrder::default(),
+            packet_alert_max: MOST_ALERTS,
             pcap_checksums: ChecksumChecks::Auto,
+            live_checksums: ChecksumChecks::No,
             stream_checksums: true,
             community_id: false,
             community_id_seed: 0,
+            service: ServiceSettings::default(),
             outputs: OutputConfig::default(),
         }
     }
@@ -126,7 +141,7 @@ impl Default for SecuritySettings {
     }
 }
 
-/// Whether the checksums of a capture file are verified.
+/// Whether the checksums of a source are verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChecksumChecks {
     /// Verify, unless so many of the first packets are wrong that the capturing host must have left
@@ -203,6 +218,20 @@ impl fmt::Display for SettingError {
 }
 
 impl std::error::Error for SettingError {}
+
+impl ChecksumChecks {
+    /// As `-k` says it.
+    ///
+    /// Suricata has `all` and `none`.
+    pub fn from_switch(text: &str) -> Option<Self> {
+        match text {
+            "all" => Some(Self::Yes),
+            "none" => Some(Self::No),
+            "auto" => Some(Self::Auto),
+            _ => None,
+        }
+    }
+}
 
 impl Settings {
     /// Seed of the Community ID, where EVE records have one.
@@ -299,7 +328,12 @@ mod tests {
             "flow.memcap=1.5 kb",
             "flow-timeouts.tcp.established=7",
             "flow-timeouts.default.new=8",
+            "flow-timeouts.tcp.emergency-closed=9",
+            "flow.emergency-recovery=50",
             "vlan.use-for-tracking=false",
+            "decoder.max-layers=3",
+            "packet-alert-max=200",
+            "capture.checksum-validation=all",
         ])
         .unwrap();
         assert_eq!(settings.pcap_checksums, ChecksumChecks::No);
@@ -307,6 +341,14 @@ mod tests {
         assert_eq!(settings.flow.memcap, 1536);
         assert_eq!(settings.flow.timeouts.tcp.established, Duration::from_secs(7));
         assert_eq!(settings.flow.timeouts.other.new, Duration::from_secs(8));
+        let emergency = settings.flow.timeouts.emergency.unwrap();
+        assert_eq!(emergency.tcp.closed, Duration::from_secs(9));
+        assert_eq!(settings.flow.recovery, 50);
+        assert_eq!((settings.max_layers, settings.packet_alert_max), (3, 200));
+        assert_eq!(settings.live_checksums, ChecksumChecks::Yes);
+        for wrong in ["decoder.max-layers=0", "packet-alert-max=256", "flow.emergency-recovery=0"] {
+            assert!(matches!(set(&[wrong]), Err(SettingError::Value { .. })), "{wrong}");
+        }
     }
 
     #[test]
@@ -401,6 +443,8 @@ mod tests {
             "flow-timeouts.udp.new=30",
             "flow-timeouts.icmp.established=300",
             "flow-timeouts.tcp.closed=60",
+            "flow-timeouts.default.emergency-new=10",
+            "flow.emergency-recovery=30",
             "pcap-file.checksum-checks=auto",
             "stream.checksum-validation=yes",
             "vlan.use-for-tracking=true",

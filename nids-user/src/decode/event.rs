@@ -63,6 +63,11 @@ macro_rules! events {
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$event => $name,)* }
             }
+
+            /// Its name among the counters, as Suricata has it.
+            pub const fn counter(self) -> &'static str {
+                match self { $(Self::$event => concat!("decoder.event.", $name),)* }
+            }
         }
     };
 }

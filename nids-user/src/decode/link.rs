@@ -173,7 +173,7 @@ pub fn ether_type<'a>(
             packet.events.raise(Event::VlanTooManyLayers);
             break;
         }
-        packet.layers = packet.layers.saturating_add(1);
+        packet.layers_left = packet.layers_left.saturating_sub(1);
         unknown = Some(Event::VlanUnknownType);
         kind = u16::from_be_bytes([tag[2], tag[3]]);
         data = rest;

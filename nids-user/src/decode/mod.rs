@@ -48,7 +48,14 @@ use link::Next;
 /// Not inlined: the packet is then written to its place at once, and not copied there.
 #[inline(never)]
 pub fn decode<'a>(frame: &Frame<'a>) -> Packet<'a> {
+    decode_layers(frame, MAX_LAYERS)
+}
+
+/// The same with another bound in place of [`MAX_LAYERS`].
+#[inline]
+pub fn decode_layers<'a>(frame: &Frame<'a>, most: u8) -> Packet<'a> {
     let mut packet = Packet::new(frame, frame.data);
+    packet.layers_left = most.saturating_sub(1);
     if let Some(tci) = frame.vlan_offload {
         packet.vlan.push(tci);
     }
@@ -65,8 +72,8 @@ pub fn decode<'a>(frame: &Frame<'a>) -> Packet<'a> {
     packet
 }
 
-/// Headers a packet may have, those around it included: Suricata's `decoder.max-layers`, which counts
-/// link, tags, shims, IP and tunnels, but no transport.
+/// Headers a packet may have by default, those around it included: Suricata's `decoder.max-layers`, which
+/// counts link, tags, shims, IP and tunnels, but no transport.
 pub const MAX_LAYERS: u8 = 16;
 
 /// Follows the headers from here to the transport's.

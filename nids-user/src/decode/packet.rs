@@ -63,8 +63,8 @@ pub struct Packet<'a> {
     pub depth: u8,
     /// Where it came from.
     pub origin: Origin,
-    /// Headers so far, those around it included; see [`super::MAX_LAYERS`].
-    pub layers: u8,
+    /// Headers that may still come, those inside it included; see [`super::MAX_LAYERS`].
+    pub layers_left: u8,
     /// Its payload is a packet of its own, found by [`super::Tunnels::inner`]. Rules see the payload
     /// there and not here.
     pub carrier: bool,
@@ -372,15 +372,15 @@ impl<'a> Packet<'a> {
             length: frame.wire_len,
             depth: 0,
             origin: Origin::Wire,
-            layers: 1,
+            layers_left: MAX_LAYERS - 1,
             carrier: false,
         }
     }
     /// Counts one more header; false, with the event, where that is one too many.
     #[inline]
     pub(super) fn enter(&mut self) -> bool {
-        self.layers = self.layers.saturating_add(1);
-        if self.layers >= MAX_LAYERS {
+        self.layers_left = self.layers_left.saturating_sub(1);
+        if self.layers_left == 0 {
             self.events.raise(Event::TooManyLayers);
             return false;
         }

@@ -224,7 +224,7 @@ fn open<'a>(outer: &Packet<'a>, next: Next<'a>, origin: Origin) -> Packet<'a> {
     let mut inner = Packet::new(&outer.frame, next.data());
     inner.length = inner.payload.len() as u32;
     inner.depth = outer.depth.saturating_add(1);
-    inner.layers = outer.layers;
+    inner.layers_left = outer.layers_left;
     inner.origin = origin;
     super::layers(&mut inner, next);
     inner

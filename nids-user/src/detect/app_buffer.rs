@@ -224,8 +224,16 @@ impl AppBuffer {
 
     /// What is registered of it.
     pub fn registered(self) -> &'static Registered {
+        const NOWHERE: &Registered = &Registered {
+            buffer: AppBuffer::HttpMethod,
+            sticky: &[],
+            modifier: None,
+            flag: None,
+            several: false,
+            places: &[],
+        };
         // The table has an entry for each.
-        REGISTERED.get(self as usize).unwrap_or(&REGISTERED[0])
+        REGISTERED.get(self as usize).unwrap_or(NOWHERE)
     }
     /// The name that rules know it by.
     pub fn name(self) -> &'static str {

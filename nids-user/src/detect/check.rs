@@ -160,10 +160,4 @@ impl Check {
     pub fn is_of_events(&self) -> bool {
         matches!(self, Self::DecodeEvent(_) | Self::StreamEvent(_))
     }
-
-    /// Whether a rule with this check can still be judged by addresses alone, once a flow and
-    /// direction (Suricata: `SIGMATCH_IPONLY_COMPAT`).
-    pub fn is_of_addresses(&self) -> bool {
-        matches!(self, Self::SameAddress)
-    }
 }

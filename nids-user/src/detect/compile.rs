@@ -20,8 +20,9 @@ use super::chain::Chain;
 use super::check::Check;
 use super::keyword::content::ContentDraft;
 use super::keyword::value::Fault;
-use super::keyword::{self, BufferDraft, Draft, StepDraft};
-use super::lookup::Stores;
+use super::keyword::{self, BufferDraft, Draft};
+use super::lookup::{Lookup, Stores};
+use super::memory::{Change, Test};
 use super::order::ActionOrder;
 use super::prefilter::fast_pattern;
 use super::protocol::{self, Numbers, Protocol};
@@ -213,16 +214,7 @@ fn signature(
     });
     Signature {
         protocol: draft.protocol,
-        once: draft.buffers.iter().all(|buffer| buffer.steps.is_empty())
-            && draft.flow.is_none()
-            && checks.iter().all(Check::is_of_addresses)
-            && draft.buffers.iter().all(|buffer| buffer.sets.is_empty())
-            && draft.tests.is_empty()
-            && draft.changes.is_empty()
-            && draft.limit.is_none()
-            && draft.app.is_none()
-            && draft.questions.is_empty()
-            && !ends.negated,
+        once: is_of_addresses(draft) && !ends.negated,
         app: draft.app,
         transaction: transaction(draft, views),
         info,
@@ -273,13 +265,8 @@ fn transaction(draft: &Draft<'_>, views: &mut Views) -> Option<TransactionRule> 
     // Of the whole rule, so that a fast pattern that the rule names in the payload is no other buffer's.
     let pattern = fast_pattern(draft.buffers.iter().filter(|b| b.buffer.app().is_some()));
     let pattern = pattern.and_then(|pattern| {
-        let holds = |draft: &&BufferDraft| {
-            let mut contents = draft.steps.iter().filter_map(StepDraft::content);
-            draft.buffer == pattern.buffer && contents.any(|content| content.is_sought_by(&pattern))
-        };
-        let draft = draft.buffers.iter().find(holds)?;
-        let transforms = draft.transforms.clone().into();
-        Some((views.number(View { buffer: draft.buffer.app()?, transforms }), pattern))
+        let view = View { buffer: pattern.buffer.app()?, transforms: pattern.transforms.clone() };
+        Some((views.number(view), pattern))
     });
     Some(TransactionRule { inspections: inspections.into(), directions, pattern })
 }
@@ -301,12 +288,29 @@ impl Views {
     }
 }
 
+/// Whether a rule asks for nothing but addresses, ports and protocol: one that Suricata calls "IP-only", or
+/// with negated addresses "like IP-only" (src/detect-engine-build.c, SignatureIsIPOnly, and what
+/// `--engine-analysis` of 7.0.10 says of each keyword). What it does when it matches, how often it may, and
+/// what it knows of the hosts do not count, but for flow bits that are not just set.
+fn is_of_addresses(draft: &Draft<'_>) -> bool {
+    draft.buffers.iter().all(|buffer| buffer.steps.is_empty() && buffer.sets.is_empty())
+        && draft.flow.is_none()
+        && draft.checks.is_empty()
+        && draft.lookups.iter().all(|lookup| matches!(lookup, Lookup::Reputation(_)))
+        && draft.tests.iter().all(Test::is_of_addresses)
+        && draft.changes.iter().all(Change::is_of_addresses)
+        && draft.app.is_none()
+        && draft.questions.is_empty()
+        && !draft.meta.bypass
+}
+
 /// Where the payload of a rule is inspected, as Suricata decides it (src/detect-parse.c, SigValidate).
 fn payload_in(draft: &Draft<'_>, checks: &[Check]) -> Payload {
     let named = draft.flow.and_then(|flow| flow.stream);
     let packet = draft.payload_only == Some(Payload::Packet)
         || named == Some(false)
         || checks.iter().any(Check::is_of_packets)
+        || draft.rule.option("ip_proto").is_some()
         || draft.buffers.iter().any(|buffer| buffer.buffer.is_of_packets());
     let stream = draft.payload_only == Some(Payload::Stream) || named == Some(true);
     if !draft.protocol.is_tcp() {

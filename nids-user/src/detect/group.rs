@@ -6,7 +6,7 @@
 //! and groups with the same signatures are built once for all directions and protocols, so memory goes
 //! by the number of rules, not of ports.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::decode::{Packet, Transport};
@@ -14,10 +14,12 @@ use crate::flow::FlowDirection;
 use crate::rule::port::PortSet;
 
 use super::buffer::Buffer;
+use super::gate::Gate;
 use super::interest::Interest;
 use super::prefilter::Prefilter;
 use super::protocol::{ESP, ICMP, ICMPV6, SCTP, TCP, UDP, number};
-use super::signature::{Payload, Signature};
+use super::signature::{FastPattern, Payload, Signature};
+use super::transform::Transform;
 
 /// Ports up to which a signature is filed under each of them.
 const FEW_PORTS: usize = 64;
@@ -27,7 +29,9 @@ const FEW_PORTS: usize = 64;
 pub struct Group {
     /// Those with a fast pattern, by where it is sought. A signature may be in two.
     pub prefilters: Box<[(Scanned, Prefilter)]>,
-    /// Those without: tried on each packet.
+    /// Those without, by a test that few packets pass.
+    pub gated: Box<[(Gate, Box<[u32]>)]>,
+    /// Those with neither: tried on each packet.
     pub always: Box<[u32]>,
     /// Those without that ask for events: tried on packets that have any.
     pub of_events: Box<[u32]>,
@@ -40,7 +44,7 @@ pub struct Group {
 }
 
 /// What a prefilter scans.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scanned {
     /// The payload of each packet, for signatures that look at packets.
     Packet,
@@ -48,6 +52,8 @@ pub enum Scanned {
     Stream,
     /// A header of each packet.
     Header(Buffer),
+    /// What comes of a header through these transforms.
+    Transformed(Buffer, Box<[Transform]>),
 }
 
 /// Which table a packet belongs to.
@@ -97,9 +103,9 @@ struct Table {
 }
 
 impl Groups {
-    /// Files signatures, given in the order of their numbers.
-    pub fn new(signatures: &[Signature]) -> Self {
-        let mut builder = Builder { signatures, ids: HashMap::new(), groups: Vec::new() };
+    /// Files these signatures, whose numbers are in ascending order.
+    pub fn new(signatures: &[Signature], members: &[u32]) -> Self {
+        let mut builder = Builder { signatures, members, ids: HashMap::new(), groups: Vec::new() };
         let mut tables = <[[Table; 2]; 5]>::default();
         for (class, directions) in Class::ALL.into_iter().zip(&mut tables) {
             let directions =
@@ -168,6 +174,7 @@ impl Groups {
 
 struct Builder<'s> {
     signatures: &'s [Signature],
+    members: &'s [u32],
     ids: HashMap<Arc<[u32]>, GroupId>,
     groups: Vec<Group>,
 }
@@ -177,7 +184,8 @@ impl Builder<'_> {
         let mut by_destination: HashMap<u16, Vec<u32>> = HashMap::new();
         let mut by_source: HashMap<u16, Vec<u32>> = HashMap::new();
         let mut for_all: Vec<u32> = Vec::new();
-        for (index, signature) in (0..).zip(self.signatures) {
+        for &index in self.members {
+            let Some(signature) = self.signatures.get(index as usize) else { continue };
             if !class.takes(signature) || !signature.flow.allows(direction) {
                 continue;
             }
@@ -227,7 +235,8 @@ impl Builder<'_> {
 
 impl Group {
     fn new(signatures: &[Signature], members: &[u32]) -> Self {
-        let mut filed: BTreeMap<Scanned, Vec<u32>> = BTreeMap::new();
+        let mut filed: Vec<(Scanned, Vec<u32>)> = Vec::new();
+        let mut gated: Vec<(Gate, Vec<u32>)> = Vec::new();
         let (mut always, mut of_events, mut always_in_stream) =
             (Vec::new(), Vec::new(), Vec::new());
         for &index in members {
@@ -236,13 +245,18 @@ impl Group {
                 continue;
             }
             for place in places(signature) {
-                filed.entry(place).or_default().push(index);
+                file(&mut filed, place, index);
             }
-            if signature.fast_pattern.is_none() {
-                match signature.asks_for_events() {
-                    true => of_events.push(index),
-                    false => always.push(index),
-                }
+            if signature.fast_pattern.is_some() {
+                continue;
+            }
+            if signature.payload.is_some() && signature.payload_in.is_in_stream() {
+                always_in_stream.push(index);
+            }
+            match Gate::of(signature) {
+                _ if signature.asks_for_events() => of_events.push(index),
+                Some(gate) => file(&mut gated, gate, index),
+                None => always.push(index),
             }
         }
         let mut prefilters = Vec::new();
@@ -250,16 +264,16 @@ impl Group {
             match Prefilter::new(signatures, &members) {
                 Some(prefilter) => prefilters.push((place, prefilter)),
                 // Too many for any matcher.
-                None => always.extend(members),
+                None => {
+                    if place == Scanned::Stream {
+                        always_in_stream.extend_from_slice(&members);
+                    }
+                    always.extend(members);
+                }
             }
         }
         always.sort_unstable();
         always.dedup();
-        always_in_stream.extend(always.iter().chain(&of_events).copied().filter(|index| {
-            signatures
-                .get(*index as usize)
-                .is_some_and(|s| s.payload.is_some() && s.payload_in.is_in_stream())
-        }));
         let interested = |interest| {
             let is = |index: &u32| {
                 signatures.get(*index as usize).is_some_and(|it| it.interest() == interest)
@@ -270,6 +284,7 @@ impl Group {
             lasting: interested(Interest::Lasting),
             streaming: interested(Interest::Stream),
             prefilters: prefilters.into(),
+            gated: gated.into_iter().map(|(gate, members)| (gate, members.into())).collect(),
             always: always.into(),
             of_events: of_events.into(),
             always_in_stream: always_in_stream.into(),
@@ -283,15 +298,28 @@ impl Group {
     }
 }
 
+/// Adds a signature to those under `key`, of which there are few.
+fn file<K: PartialEq>(filed: &mut Vec<(K, Vec<u32>)>, key: K, index: u32) {
+    match filed.iter_mut().find(|(known, _)| *known == key) {
+        Some((_, members)) => members.push(index),
+        None => filed.push((key, vec![index])),
+    }
+}
+
 /// Where the fast pattern of a signature is sought.
 fn places(signature: &Signature) -> impl Iterator<Item = Scanned> {
-    let buffer = signature.fast_pattern.as_ref().map(|pattern| pattern.buffer);
-    let (packet, stream) = match (buffer, signature.payload_in) {
+    let (packet, stream) = match (&signature.fast_pattern, signature.payload_in) {
         (None, _) => (None, None),
-        (Some(Buffer::Payload), Payload::Packet) => (Some(Scanned::Packet), None),
-        (Some(Buffer::Payload), Payload::Stream) => (None, Some(Scanned::Stream)),
-        (Some(Buffer::Payload), Payload::Both) => (Some(Scanned::Packet), Some(Scanned::Stream)),
-        (Some(header), _) => (Some(Scanned::Header(header)), None),
+        (Some(FastPattern { buffer: Buffer::Payload, .. }), payload_in) => (
+            (payload_in != Payload::Stream).then_some(Scanned::Packet),
+            payload_in.is_in_stream().then_some(Scanned::Stream),
+        ),
+        (Some(FastPattern { buffer, transforms, .. }), _) if transforms.is_empty() => {
+            (Some(Scanned::Header(*buffer)), None)
+        }
+        (Some(FastPattern { buffer, transforms, .. }), _) => {
+            (Some(Scanned::Transformed(*buffer, transforms.clone())), None)
+        }
     };
     packet.into_iter().chain(stream)
 }

@@ -17,13 +17,14 @@ use super::alert::RuleInfo;
 use super::app_inspector::{AppInspector, Match, With};
 use super::bits::FlowVars;
 use super::chain::{Input, Scratch, Verdict};
+use super::gate::Facts;
 use super::group::{Group, GroupId, Scanned};
 use super::memory::{Kept, Shared};
 use super::mpm::Hits;
 use super::subject::Subject;
 use super::tag::{self, FlowTags};
-use super::threshold::{Facts, Outcome as Judgement, RuleKey};
-use super::{Ruleset, payload};
+use super::threshold::{self, Outcome as Judgement, RuleKey};
+use super::{Ruleset, payload, transform};
 
 /// Alerts that one packet may have by default: Suricata's `packet-alert-max`.
 pub const MOST_ALERTS: usize = 15;
@@ -336,6 +337,7 @@ impl Inspector {
         let subject = match has_flow(subject) {
             true => subject,
             false => {
+                kept = None;
                 alone = Subject { flow: None, ..*subject };
                 &alone
             }
@@ -349,7 +351,10 @@ impl Inspector {
                 }
             }
         } else {
-            if self.groups != [None; 3] || !self.streamed.is_empty() {
+            if self.groups != [None; 3]
+                || !self.streamed.is_empty()
+                || !ruleset.by_address.is_empty()
+            {
                 self.collect(ruleset, subject);
                 if !self.candidates.is_empty() {
                     self.verify(ruleset, subject, &mut kept);
@@ -400,6 +405,11 @@ impl Inspector {
         self.candidates.extend_from_slice(&self.streamed);
         let has_events = !packet.events.is_empty() || !subject.stream.events.is_empty();
         let groups = if subject.stream.ending { [None; 3] } else { self.groups };
+        let facts = Facts::new(subject);
+        if !subject.stream.ending {
+            ruleset.by_address.find(packet, facts.is_first, &mut self.candidates);
+        }
+        let Scratch { transformed, transform: scratch, .. } = &mut self.scratch;
         for group in ruleset.groups.these(groups) {
             for (scanned, prefilter) in &group.prefilters {
                 let mut room = [0; 16];
@@ -407,10 +417,21 @@ impl Inspector {
                     Scanned::Stream if in_stream => continue,
                     Scanned::Packet | Scanned::Stream => Some(bytes),
                     Scanned::Header(header) => header.of_packet(packet, &mut room),
+                    Scanned::Transformed(header, list) => {
+                        header.of_packet(packet, &mut room).and_then(|bytes| {
+                            let done = transform::run(list, bytes, transformed, scratch);
+                            done.is_ok().then_some(transformed.as_slice())
+                        })
+                    }
                 };
                 if let Some(bytes) = bytes.filter(|bytes| !bytes.is_empty()) {
                     let mut input = Input::new(bytes, &mut self.folded);
                     prefilter.scan(&mut input, &mut self.hits, &mut self.candidates);
+                }
+            }
+            for (gate, members) in &group.gated {
+                if gate.lets(&facts) {
+                    self.candidates.extend_from_slice(members);
                 }
             }
             self.candidates.extend_from_slice(&group.always);
@@ -491,7 +512,7 @@ impl Inspector {
             let mut action = rule.action;
             let mut silent = signature.silent;
             if !signature.limits.is_empty() {
-                let facts = Facts { ends, time };
+                let facts = threshold::Facts { ends, time };
                 let flow = kept.as_mut().map(|(state, budget)| (&mut **state, &mut **budget));
                 match self.shared.thresholds.judge(key, &signature.limits, &facts, flow) {
                     Judgement::Alert => {}
@@ -511,7 +532,8 @@ impl Inspector {
             match action {
                 Action::Pass => {
                     self.counters.passed += 1;
-                    outcome.passed |= whole_flow;
+                    // What is dropped already cannot be let by any more.
+                    outcome.passed |= whole_flow && !outcome.dropped;
                     break;
                 }
                 Action::Drop

@@ -18,6 +18,18 @@ impl Ruleset {
     /// Whether a rule could match later packets that have the ends of `packet` and go this way, when
     /// the stream in this direction has come so far.
     pub fn wants_more(&self, packet: &Packet<'_>, direction: FlowDirection, left: Left) -> bool {
+        // Rules of addresses only look at the first packets; these are the others.
+        let mut by_address = Vec::new();
+        if let Some(ip) = &packet.ip {
+            self.by_address().always.find(ip.source(), ip.destination(), &mut by_address);
+        }
+        let is_about = |index: &u32| {
+            let signature = self.signatures().get(*index as usize);
+            signature.is_some_and(|it| it.flow.allows(direction) && it.is_about(packet))
+        };
+        if by_address.iter().any(is_about) {
+            return true;
+        }
         let groups = self.groups().of(packet, direction);
         self.groups().these(groups).any(|group| {
             let Group { lasting, streaming, .. } = group;

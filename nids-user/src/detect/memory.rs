@@ -56,6 +56,11 @@ pub enum Test {
 }
 
 impl Test {
+    /// Whether a rule of addresses with it remains one (Suricata: `SIGMATCH_IPONLY_COMPAT`).
+    pub fn is_of_addresses(&self) -> bool {
+        matches!(self, Self::Host(_))
+    }
+
     /// Whether it holds. A packet without flow has no bits, and no test of them holds on it.
     pub fn holds(&self, shared: &Shared, subject: &Subject<'_>, kept: &Kept<'_>) -> bool {
         match self {
@@ -80,6 +85,11 @@ pub enum Change {
 }
 
 impl Change {
+    /// Whether a rule of addresses that makes it remains one (Suricata: `SIGMATCH_IPONLY_COMPAT`).
+    pub fn is_of_addresses(&self) -> bool {
+        matches!(self, Self::Host(_) | Self::Bit(BitChange::Set(_)))
+    }
+
     /// Makes it. Without a flow nothing of a flow changes.
     pub fn apply(&self, shared: &Shared, subject: &Subject<'_>, kept: &mut Kept<'_>) {
         match (self, kept) {

@@ -1,12 +1,13 @@
 //! Detection: from rules to one compiled [`Ruleset`], and from packets to matches.
 //!
 //! A ruleset is compiled three ways: into the kernel's filter table (`filter`), into multi-pattern
-//! prefilters (`mpm`, `prefilter`, by `group`), and into inspection programs (`signature`, `chain`). It
+//! prefilters (`mpm`, `prefilter`, by `group`; `address_index`), and into inspection programs (`signature`, `chain`). It
 //! is immutable and shared between workers; what changes from packet to packet is in each worker's own
 //! [`Inspector`].
 //!
 //! ```text
-//! packet -> groups (protocol, direction, port) -> prefilter (fast patterns) -> candidates
+//! packet -> groups (protocol, direction, port) -> prefilter (fast patterns, gates) -> candidates
+//! packet -> addresses (prefix tries) -> candidates
 //!        -> ports, flow, protocol, header checks, addresses -> contents -> matches in order
 //! ```
 //!
@@ -15,6 +16,7 @@
 #![deny(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic))]
 
+pub mod address_index;
 pub mod alert;
 pub mod app_buffer;
 pub mod app_group;
@@ -28,6 +30,7 @@ mod compile;
 pub mod dataset;
 pub mod filter;
 pub mod flow_state;
+pub mod gate;
 pub mod geoip;
 pub mod group;
 mod inspector;
@@ -40,6 +43,7 @@ pub mod mpm;
 pub mod order;
 pub mod pcre;
 mod prefilter;
+pub mod prefix_trie;
 pub mod protocol;
 pub mod shared_table;
 pub mod signature;
@@ -52,13 +56,14 @@ pub mod transaction;
 pub mod transform;
 
 pub use compile::{Compiled, Environment, compile};
-pub use inspector::{Found, FoundIn, Inspector, InspectorCounters, Outcome, Piece};
+pub use inspector::{Found, FoundIn, Inspector, InspectorCounters, MOST_ALERTS, Outcome, Piece};
 pub use interest::Left;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::app::AppProtocols;
 use crate::decode::{Packet, Transport};
+use address_index::ByAddress;
 use app_group::AppGroups;
 use group::{Group, Groups, Scanned};
 use signature::Signature;
@@ -70,6 +75,7 @@ pub struct Ruleset {
     /// In the order in which matches are told.
     signatures: Box<[Signature]>,
     groups: Groups,
+    by_address: ByAddress,
     /// Rules on transactions.
     app: AppGroups,
     /// No two rulesets have the same.
@@ -85,7 +91,12 @@ pub struct Ruleset {
 impl Ruleset {
     fn new(signatures: Vec<Signature>, views: Vec<View>) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(1);
-        let groups = Groups::new(&signatures);
+        let (filed, rest): (Vec<u32>, Vec<u32>) = (0..)
+            .zip(&signatures)
+            .map(|(index, _)| index)
+            .partition(|index| signatures.get(*index as usize).is_some_and(ByAddress::takes));
+        let by_address = ByAddress::new(&signatures, &filed);
+        let groups = Groups::new(&signatures, &rest);
         let app = AppGroups::new(&signatures, views);
         let patterns =
             |group: &Group| group.prefilters.iter().map(|(_, filter)| filter.patterns()).max();
@@ -101,7 +112,7 @@ impl Ruleset {
         let broken = broken.map(|(index, _)| index).collect();
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         let signatures = signatures.into();
-        Self { signatures, groups, app, id, broken, most_patterns, reach, rules }
+        Self { signatures, groups, by_address, app, id, broken, most_patterns, reach, rules }
     }
     /// Number of rules.
     pub fn len(&self) -> usize {
@@ -126,6 +137,10 @@ impl Ruleset {
     /// Application protocols that some rule asks for: no others need be parsed.
     pub fn app_protocols(&self) -> AppProtocols {
         self.app.wanted
+    }
+    /// The signatures that are found by address and are in no group.
+    pub fn by_address(&self) -> &ByAddress {
+        &self.by_address
     }
     /// The signature groups.
     pub fn groups(&self) -> &Groups {

@@ -79,6 +79,8 @@ pub struct Signature {
 pub struct FastPattern {
     /// Where they must be.
     pub buffer: Buffer,
+    /// What the buffer goes through first.
+    pub transforms: Box<[Transform]>,
     /// Lower case with `nocase`.
     pub bytes: Box<[u8]>,
     /// Compared without regard to case.
@@ -248,8 +250,8 @@ impl Signature {
     }
 }
 
-/// Whether the packet is the first of its flow in its direction.
-fn is_first(flow: Option<&FlowView>) -> bool {
+/// Whether the packet is the first of its flow in its direction; one without flow is.
+pub fn is_first(flow: Option<&FlowView>) -> bool {
     flow.is_none_or(|flow| match flow.direction {
         FlowDirection::ToServer => flow.packets_to_server == 1,
         FlowDirection::ToClient => flow.packets_to_client == 1,

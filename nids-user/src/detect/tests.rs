@@ -337,6 +337,11 @@ fn rules_of_addresses_match_once_a_direction() {
         ("tcp any any -> any 80", "", false),
         ("tcp any any -> $HOME_NET any", "", false),
         ("ip any any -> any any", "ip_proto:6;", false),
+        ("tcp any any -> any any", "flowbits:set,x;", false),
+        ("tcp any any -> any any", "xbits:set,x,track ip_src;", false),
+        ("tcp any any -> any any", "threshold:type limit,track by_rule,count 9,seconds 9;", false),
+        ("tcp any any -> any any", "flowbits:unset,x;", true),
+        ("tcp any any -> any any", "flowint:xx,+,1;", true),
         ("tcp !10.9.9.9 any -> any any", "", true),
         ("tcp $EXTERNAL_NET any -> any any", "", true),
         ("tcp any any -> any any", "ttl:64;", true),
@@ -344,6 +349,19 @@ fn rules_of_addresses_match_once_a_direction() {
     ] {
         assert!(found(header, options, 1), "{header} {options}");
         assert_eq!(found(header, options, 2), again, "{header} {options}");
+    }
+}
+
+#[test]
+fn what_a_transform_makes_of_a_header_is_not_scanned_for_before() {
+    let data = Segment::default().bytes();
+    // The destination port is 80.
+    for (content, there) in [("02 53", true), ("00 50", false)] {
+        let text = format!(
+            "alert tcp any any -> any any (tcp.hdr; xor:\"0203\"; content:\"|{content}|\"; \
+             offset:2; depth:2; sid:1;)"
+        );
+        assert_eq!(!sids(&ruleset(&text), &data, None).is_empty(), there, "{content}");
     }
 }
 
@@ -556,6 +574,9 @@ fn a_flow_matters_as_long_as_a_rule_could_match_what_is_to_come() {
         (r#"alert tcp any any -> any 80 (flow.pkts_toserver:>5; sid:1;)"#, true, true),
         (r#"alert tcp any any -> any 80 (decode-event:tcp.hlen_too_small; sid:1;)"#, true, true),
         (r#"alert ip any any -> 10.0.0.0/8 any (sid:1;)"#, false, false),
+        (r#"alert ip any any -> 10.0.0.1 any (sid:1;)"#, false, false),
+        (r#"alert ip any any -> [10.0.0.1,!10.0.0.2] any (sid:1;)"#, true, true),
+        (r#"alert ip any any -> [10.0.0.2,!10.0.0.1] any (sid:1;)"#, false, false),
         (r#"alert tcp any any -> 10.9.0.0/16 80 (content:"x"; sid:1;)"#, false, false),
         (r#"alert tcp any any -> any 81 (content:"x"; sid:1;)"#, false, false),
     ] {
@@ -567,4 +588,58 @@ fn a_flow_matters_as_long_as_a_rule_could_match_what_is_to_come() {
     assert!(
         !ruleset(r#"alert tcp any any -> any 80 (tag:session,5,packets; sid:1;)"#).tags_hosts()
     );
+}
+
+/// What is sought first is sought where the rule looks: behind the transforms.
+#[test]
+fn contents_behind_transforms_are_found() {
+    for (options, expected) in [
+        (r#"tcp.hdr; content:"|9c 40 00 50|"; startswith;"#, &[1_u32][..]),
+        (r#"tcp.hdr; dotprefix; content:".|9c 40 00 50|"; startswith;"#, &[1]),
+        (r#"tcp.hdr; xor:"9c40"; content:"|00 00 9c 10|"; startswith;"#, &[1]),
+        (r#"tcp.hdr; xor:"9c40"; content:"|9c 40 00 50|";"#, &[]),
+        (r#"tcp.hdr; dotprefix; pcre:"/^\.\x9c\x40\x00\x50/";"#, &[1]),
+    ] {
+        let rule = format!("alert tcp any any -> any any ({options} sid:1;)");
+        assert_eq!(on_payload(&rule, b"x"), expected, "{options}");
+    }
+}
+
+/// Rules without anything to look for, on packets that each of them is for or is not for.
+#[test]
+fn gates_let_in_what_rules_match() {
+    let rules = ruleset(
+        r#"
+        alert tcp any any -> any any (flags:S; sid:1;)
+        alert tcp any any -> any any (dsize:3; sid:2;)
+        alert tcp any any -> any any (content:!"x"; sid:3;)
+        alert tcp any any -> any any (flow:established; sid:4;)
+        alert ip any any -> any any (ip_proto:6; flow:stateless; sid:5;)
+        alert ip any any -> any any (sid:6;)
+        alert ip 192.0.2.1 any -> any any (sid:7;)
+        alert ip any any -> [10.0.0.0/24,!10.0.0.1] any (sid:8;)
+        alert ip any any -> [10.0.0.0/24,!10.0.0.2] any (sid:9;)
+        alert ip 192.0.2.1 any -> any any (flow:stateless; sid:10;)
+        "#,
+    );
+    let view = |packets_to_server, established| FlowView {
+        id: 1,
+        direction: FlowDirection::ToServer,
+        established,
+        packets_to_server,
+        packets_to_client: 0,
+        bytes_to_server: 0,
+        bytes_to_client: 0,
+        start: Timestamp(0),
+        last: Timestamp(0),
+    };
+    let told = |flags, payload: &[u8], flow: FlowView| {
+        sids(&rules, &Segment { flags, payload, ..Segment::default() }.bytes(), Some(&flow))
+    };
+    assert_eq!(told(2, b"", view(1, false)), [1, 5, 6, 7, 9, 10]);
+    assert_eq!(told(0x18, b"abc", view(2, true)), [2, 3, 4, 5, 9, 10]);
+    assert_eq!(told(0x18, b"x", view(2, false)), [5, 9, 10]);
+    assert_eq!(rules.by_address().once.len(), 1);
+    assert_eq!(rules.by_address().always.len(), 3);
+    assert!(rules.groups().iter().all(|group| group.always.is_empty()));
 }

@@ -70,12 +70,16 @@ pub struct Limits {
     pub timeouts: Timeouts,
     /// VLAN ids are part of a flow's identity; Suricata's `vlan.use-for-tracking`.
     pub use_vlan: bool,
+    /// Hundredths of the table that are free again when an emergency ends; Suricata's
+    /// `flow.emergency-recovery`.
+    pub recovery: u8,
 }
 
 impl Default for Limits {
     /// Suricata's defaults.
     fn default() -> Self {
-        Self { memcap: 128 << 20, timeouts: Timeouts::default(), use_vlan: true }
+        let timeouts = Timeouts::default();
+        Self { memcap: 128 << 20, timeouts, use_vlan: true, recovery: 30 }
     }
 }
 

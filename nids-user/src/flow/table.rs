@@ -40,6 +40,8 @@ pub struct FlowTable {
     wheel: Wheel,
     timeouts: Timeouts,
     emergency: bool,
+    /// Flows below which an emergency ends.
+    recovered: u64,
     use_vlan: bool,
     hasher: FixedState,
     ids: Ids,
@@ -78,6 +80,7 @@ impl FlowTable {
             wheel: Wheel::new(capacity),
             timeouts: limits.timeouts.clone(),
             emergency: false,
+            recovered: capacity as u64 * u64::from(100_u8.saturating_sub(limits.recovery)) / 100,
             use_vlan: limits.use_vlan,
             hasher: FixedState::with_seed(secret),
             ids: Ids::new(secret, worker),
@@ -367,8 +370,7 @@ impl FlowTable {
         }
         let counters = &mut self.counters;
         counters.active -= 1;
-        // Three tenths are free again.
-        self.emergency &= counters.active * 10 > self.capacity as u64 * 7;
+        self.emergency &= counters.active > self.recovered;
         let count = match (end, stage) {
             (End::Reused, _) => &mut counters.reused,
             (End::Shutdown, _) => &mut counters.shut_down,

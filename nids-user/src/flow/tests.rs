@@ -378,7 +378,7 @@ proptest! {
             ..Timeouts::default()
         };
         let mut bench = Bench::new();
-        bench.table = table(&Limits { memcap: 2000, timeouts, use_vlan: true }, 3);
+        bench.table = table(&Limits { memcap: 2000, timeouts, ..Limits::default() }, 3);
         for (host, back, flags, seq, ack, payload, pause) in steps {
             let client = Side { address: [10, 9, 9, host], port: 5 };
             let (from, to) = if back { (&SERVER, &client) } else { (&client, &SERVER) };

@@ -41,7 +41,7 @@ use std::fmt;
 
 pub use console::colour_wanted;
 pub use counters::{LossReason, OutputCounters, SinkCounters};
-pub use record::{Anomaly, AppRecord, CapturedPacket, Oddity, Record, TaggedPacket};
+pub use record::{Anomaly, AppRecord, CapturedPacket, Oddity, Record, Statistics, TaggedPacket};
 pub use settings::{OutputConfig, OutputSettings};
 pub use writer::{Opened, RecordSender, Wants, Writer, open, start};
 
@@ -68,6 +68,8 @@ pub enum EveType {
     Mdns,
     /// A session of TLS.
     Tls,
+    /// The numbers of the sensor, from time to time.
+    Stats,
 }
 
 impl EveType {
@@ -84,6 +86,7 @@ impl EveType {
             Self::Dns => "dns",
             Self::Mdns => "mdns",
             Self::Tls => "tls",
+            Self::Stats => "stats",
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::EveType;
 use crate::capture::{Direction, LinkType, Timestamp};
@@ -9,6 +10,7 @@ use crate::decode::{self, Origin};
 use crate::detect::alert::{Alert, RuleInfo};
 use crate::flow::{FlowDirection, FlowRecord};
 use crate::stream;
+use crate::telemetry::stats::Stats;
 
 /// One line of an output. Each kind has about the size of an alert, so the queue wastes little.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,6 +27,8 @@ pub enum Record {
     Packet(TaggedPacket),
     /// What was said in an application protocol.
     App(Box<AppRecord>),
+    /// How much of everything there was so far.
+    Stats(Statistics),
     /// A packet for the alert pcap.
     Captured(CapturedPacket),
 }
@@ -39,6 +43,7 @@ impl Record {
             Self::Anomaly(_) => EveType::Anomaly,
             Self::Packet(_) => EveType::Packet,
             Self::App(record) => record.eve_type,
+            Self::Stats(_) => EveType::Stats,
             Self::Captured(_) => return None,
         })
     }
@@ -51,6 +56,7 @@ impl Record {
             Self::Anomaly(anomaly) => anomaly.time,
             Self::Packet(packet) => packet.time,
             Self::App(record) => record.time,
+            Self::Stats(statistics) => statistics.time,
             Self::Captured(packet) => packet.time,
         }
     }
@@ -61,7 +67,11 @@ impl Record {
             Self::Alert(alert) => alert.evidence.as_ref().map_or(0, |evidence| evidence.bytes()),
             Self::Packet(TaggedPacket { bytes, .. })
             | Self::Captured(CapturedPacket { bytes, .. }) => bytes.len(),
-            Self::Flow(_) | Self::Netflow(..) | Self::Anomaly(_) | Self::App(_) => 0,
+            Self::Flow(_)
+            | Self::Netflow(..)
+            | Self::Anomaly(_)
+            | Self::App(_)
+            | Self::Stats(_) => 0,
         }
     }
 }
@@ -99,6 +109,30 @@ pub struct AppRecord {
     pub transaction: Option<u64>,
     /// Its objects, each as `,"name":{...}`.
     pub objects: Box<[u8]>,
+}
+
+/// The numbers of the sensor at one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Statistics {
+    /// When.
+    pub time: Timestamp,
+    /// The numbers.
+    pub stats: Box<Stats>,
+}
+
+impl Statistics {
+    /// With the time of day.
+    pub fn now(stats: Stats) -> Self {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let time = Timestamp(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX));
+        Self { time, stats: Box::new(stats) }
+    }
+}
+
+impl From<Statistics> for Record {
+    fn from(statistics: Statistics) -> Self {
+        Self::Stats(statistics)
+    }
 }
 
 /// One packet that the tag of a rule asks for, owned.

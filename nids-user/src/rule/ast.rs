@@ -70,6 +70,16 @@ pub enum Action {
     Log,
 }
 
+impl Action {
+    /// Whether a sensor that stands in the way would let the packet by no more.
+    pub fn blocks(self) -> bool {
+        match self {
+            Self::Drop | Self::RejectSource | Self::RejectDestination | Self::RejectBoth => true,
+            Self::Alert | Self::Log | Self::Pass => false,
+        }
+    }
+}
+
 /// The header. Snort 3 lets everything behind the protocol be left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {

@@ -18,6 +18,7 @@ pub mod load;
 pub mod parser;
 pub mod port;
 pub mod reference;
+pub mod report;
 pub mod requires;
 pub mod tuning;
 pub mod variables;

@@ -125,7 +125,9 @@ fn parse(file: &Arc<Path>, text: &str, invalid: &[(usize, u8)], reading: Reading
             None => Parser { text: &text, pos: 0 }.rule(),
         };
         match result {
-            Ok((header, options)) => {
+            Ok((header, mut options)) => {
+                // Tens of thousands of rules are held at once.
+                options.shrink_to_fit();
                 let dialect = dialect.unwrap_or_else(|| dialect::detect(&header, &options));
                 let (file, line) = (file.clone(), statement.line);
                 parsed.rules.push(Rule { file, line, text, dialect, header, options });

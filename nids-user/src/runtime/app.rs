@@ -9,7 +9,7 @@ use crate::decode::Packet;
 use crate::detect::protocol::{TCP, UDP};
 use crate::flow::{Flow, FlowDirection, Kind, Tracked};
 use crate::output::EveTypes;
-use crate::stream::{Chunk, Mode, Session, StreamContext};
+use crate::stream::{Chunk, Mode, Session, State, StreamContext};
 
 const WAYS: [FlowDirection; 2] = [FlowDirection::ToServer, FlowDirection::ToClient];
 
@@ -126,6 +126,12 @@ impl AppLayer {
                 feed(session, &mut flow.app, way);
             }
         }
+        // Behind a reset may be what was not acknowledged; that is shown when the flow ends.
+        let is_over = session.state() == State::Closed
+            && (streams.config().mode != Mode::Acked || !session.closed_by_rst());
+        if is_over && let Some(app) = &mut flow.app {
+            app.end(&mut cx);
+        }
         for (way, wanted) in WAYS.into_iter().zip(cx.flush) {
             if wanted {
                 session.flush_raw(way);
@@ -162,9 +168,7 @@ impl AppLayer {
             feed(app, way);
         }
         if let Some(app) = app {
-            for way in WAYS {
-                app.end(&mut cx, way);
-            }
+            app.end(&mut cx);
         }
     }
 

@@ -17,10 +17,10 @@ use crate::capture::shunt::{ShuntCounters, Shunter};
 use crate::capture::{Frame, LinkType, Timestamp};
 use crate::config::{ChecksumChecks, Settings};
 use crate::decode::event::Event;
-use crate::decode::{Ip, Origin, Packet, Tunnels, checksum, decode};
+use crate::decode::{Ip, Origin, Packet, Tunnels, checksum, decode_layers};
 use crate::defrag::{self, Defrag};
-use crate::detect::Ruleset;
 use crate::detect::memory::Shared;
+use crate::detect::{InspectorCounters, Ruleset};
 use crate::flow::{FlowCounters, FlowTable, Limits};
 use crate::output::RecordSender;
 use crate::stream;
@@ -47,6 +47,10 @@ pub struct EngineConfig {
     pub checksums: Checksums,
     /// Which tunnels are looked into.
     pub tunnels: Tunnels,
+    /// Headers that a packet may have.
+    pub max_layers: u8,
+    /// Alerts that one packet may have.
+    pub most_alerts: usize,
     /// Bounds of this worker's defragmentation.
     pub defrag: defrag::Limits,
     /// Names of the interfaces, by capture port. A port without one gives alerts without interface.
@@ -56,12 +60,6 @@ pub struct EngineConfig {
 impl EngineConfig {
     /// For a capture file: flow ids are the same each time, checksums are as the settings say.
     pub fn offline(settings: &Settings) -> Self {
-        let checksums = match settings.pcap_checksums {
-            _ if !settings.stream_checksums => Checksums::Trust,
-            ChecksumChecks::No => Checksums::Trust,
-            ChecksumChecks::Yes => Checksums::Verify,
-            ChecksumChecks::Auto => Checksums::auto(),
-        };
         let mut streams = settings.stream.clone();
         streams.bypass = settings.stream_bypass.unwrap_or(false);
         streams.mode = match settings.inline {
@@ -76,14 +74,16 @@ impl EngineConfig {
             inline: settings.inline,
             secret: 0x6e69_6473,
             worker: 0,
-            checksums,
+            checksums: Checksums::of(settings, settings.pcap_checksums),
             tunnels: settings.tunnels.clone(),
+            max_layers: settings.max_layers,
+            most_alerts: settings.packet_alert_max,
             defrag: settings.defrag.clone(),
             interfaces: Vec::new(),
         }
     }
 
-    /// For worker `worker` of `workers` on live traffic: checksums are the NIC's business.
+    /// For worker `worker` of `workers` on live traffic: checksums are the NIC's business by default.
     pub fn live(
         settings: &Settings,
         worker: u8,
@@ -114,8 +114,10 @@ impl EngineConfig {
             inline: false,
             secret,
             worker,
-            checksums: Checksums::Trust,
+            checksums: Checksums::of(settings, settings.live_checksums),
             tunnels,
+            max_layers: settings.max_layers,
+            most_alerts: settings.packet_alert_max,
             defrag,
             // Nothing is blocked on the wire.
             interfaces,
@@ -149,6 +151,16 @@ impl Checksums {
     /// Not decided yet.
     pub const fn auto() -> Self {
         Self::Auto { seen: 0, wrong: 0 }
+    }
+
+    /// What the settings say, `checks` of them for the source at hand.
+    fn of(settings: &Settings, checks: ChecksumChecks) -> Self {
+        match checks {
+            _ if !settings.stream_checksums => Self::Trust,
+            ChecksumChecks::No => Self::Trust,
+            ChecksumChecks::Yes => Self::Verify,
+            ChecksumChecks::Auto => Self::auto(),
+        }
     }
 
     #[inline]
@@ -296,6 +308,7 @@ pub struct Engine {
     flows: Flows,
     checksums: Checksums,
     tunnels: Tunnels,
+    max_layers: u8,
     defrag: Defrag,
     counters: EngineCounters,
 }
@@ -313,9 +326,11 @@ impl Engine {
                 config.shared,
                 config.inline,
                 bypass,
-            ),
+            )
+            .most_alerts(config.most_alerts),
             checksums: config.checksums,
             tunnels: config.tunnels,
+            max_layers: config.max_layers,
             defrag: Defrag::new(config.defrag),
             counters: EngineCounters::default(),
         }
@@ -347,6 +362,11 @@ impl Engine {
     pub fn skip(&mut self, reason: SkipReason, frames: u64) {
         self.counters.received += frames;
         self.counters.skip(reason, frames);
+    }
+
+    /// What happened during inspection.
+    pub fn inspector_counters(&self) -> InspectorCounters {
+        self.flows.inspector_counters()
     }
 
     /// What happened to fragments.
@@ -416,7 +436,7 @@ impl Engine {
     pub fn process(&mut self, frame: &Frame<'_>, generation: u8) {
         self.counters.received += 1;
         self.counters.bytes += u64::from(frame.wire_len);
-        let mut packet = decode(frame);
+        let mut packet = decode_layers(frame, self.max_layers);
         let inner = self.tunnels.inner(&mut packet);
         let whole = self.take_fragment(&mut packet);
         match self.inspect(&mut packet, None, generation) {
@@ -499,7 +519,7 @@ impl Engine {
             vlan_offload: None,
             ..packet.frame
         };
-        let mut datagram = decode(&frame);
+        let mut datagram = decode_layers(&frame, self.max_layers);
         datagram.vlan = packet.vlan;
         datagram.depth = packet.depth;
         datagram.origin = Origin::Defrag;
@@ -589,7 +609,12 @@ impl Inspection for Engine {
             given_up: Self::given_up(self).into(),
             shunts: self.shunts(),
             alerts: self.flows.raised(),
+            figures: super::figures::of(self),
         }
+    }
+
+    fn retire(&mut self, generation: u32) -> Option<Arc<Ruleset>> {
+        self.flows.retire(generation)
     }
 }
 

@@ -19,7 +19,7 @@ use crate::detect::alert::Vars;
 use crate::detect::flow_state::Budget;
 use crate::detect::memory::Shared;
 use crate::detect::subject::{StreamFacts, Subject};
-use crate::detect::{Inspector, InspectorCounters, Left, Outcome, Piece, Ruleset};
+use crate::detect::{Inspector, InspectorCounters, Left, MOST_ALERTS, Outcome, Piece, Ruleset};
 use crate::flow::{End, Flow, FlowDirection, FlowTable};
 use crate::output::{EveType, Record, RecordSender};
 use crate::stream::{self, Chunk, Session};
@@ -62,6 +62,8 @@ pub(super) struct Flows {
     bypass: bool,
     /// What the kernel lets by; `None`: flows are not shunted.
     shunting: Option<Shunting>,
+    /// Alerts that one packet may have.
+    most_alerts: usize,
     /// The packets of alerting flows; `None`: nobody wants them.
     capture: Option<Box<Capture>>,
 }
@@ -92,8 +94,14 @@ impl Flows {
             inline,
             bypass,
             shunting: None,
+            most_alerts: MOST_ALERTS,
             capture,
         }
+    }
+
+    /// With another number of alerts that one packet may have, from the next rules on.
+    pub(super) fn most_alerts(self, most_alerts: usize) -> Self {
+        Self { most_alerts, ..self }
     }
 
     /// Has the kernel let by what need not be seen.
@@ -112,7 +120,8 @@ impl Flows {
             shunting.set_generation(generation);
         }
         let tags_hosts = ruleset.tags_hosts();
-        let inspector = Inspector::new(&ruleset, Arc::clone(&self.shared));
+        let inspector =
+            Inspector::new(&ruleset, Arc::clone(&self.shared)).most_alerts(self.most_alerts);
         let [even, odd] = &mut self.slots;
         let slot = if generation & 1 == 0 { even } else { odd };
         if let Some(before) = slot.replace(Slot { ruleset, inspector, tags_hosts }) {
@@ -120,6 +129,17 @@ impl Flows {
         }
         let rules = self.slots.iter().flatten().map(|slot| slot.ruleset.app_protocols());
         self.app.want(rules.fold(AppProtocols::NONE, AppProtocols::union));
+    }
+
+    /// Takes the rules of a generation out. No frame of it may come any more; flows that were last seen
+    /// with it end with the rules of the other.
+    pub(super) fn retire(&mut self, generation: u32) -> Option<Arc<Ruleset>> {
+        let [even, odd] = &mut self.slots;
+        let (slot, other) = if generation & 1 == 0 { (even, 1) } else { (odd, 0) };
+        let Slot { ruleset, inspector, .. } = slot.take()?;
+        self.retired.add(&inspector.counters());
+        self.generation = other;
+        Some(ruleset)
     }
 
     pub(super) fn table(&self) -> &FlowTable {
@@ -228,7 +248,7 @@ impl Flows {
         let raised_before = *out.raised;
         // The packet with which encryption begins is still to be seen.
         let hidden = is_encrypted(flow);
-        self.app.packet(flow, streams, packet, &tracked);
+        self.app.packet(flow, streams, packet, tracked);
         subject.app = flow.app.as_ref().and_then(|app| app.protocol());
         let looks_at_stream = inspector.begin(ruleset, &subject);
         if let Some(session) = &mut flow.session {

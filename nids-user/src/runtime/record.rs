@@ -5,10 +5,10 @@ use std::sync::Arc;
 use crate::decode::Packet;
 use crate::detect::Found;
 use crate::detect::alert::{Alert, AppFound, Evidence, Outer, RAW_BYTES, RuleInfo, Vars};
+use crate::detect::protocol;
 use crate::detect::subject::Subject;
 use crate::flow::{Ends, FlowDirection};
 use crate::output::{Anomaly, AppRecord, EveType, Oddity, Record, RecordSender, TaggedPacket};
-use crate::rule::ast::Action;
 use crate::stream::{self, Session};
 
 /// Anomalies that are logged of one packet at most, as many as Suricata's packets hold.
@@ -101,7 +101,7 @@ impl Out<'_> {
             vlan: packet.vlan.ids().collect(),
             addresses: (ip.source(), ip.destination()),
             ports: packet.ports(),
-            ip_proto: ip.protocol(),
+            ip_proto: protocol::number(packet).unwrap_or(0),
             icmp: icmp(packet),
             flow: subject.flow.map(|flow| flow.id),
             origin: packet.origin,
@@ -161,13 +161,13 @@ impl Out<'_> {
             vlan: packet.vlan.ids().collect(),
             addresses: ip.map(|ip| (ip.source(), ip.destination())),
             ports: packet.ports(),
-            ip_proto: ip.map_or(0, |ip| ip.protocol()),
+            ip_proto: protocol::number(packet).unwrap_or(0),
             icmp: icmp(packet),
             raw: raw.into(),
             flow: subject.flow.copied(),
             origin: packet.origin,
             outer: self.outer.and_then(|outer| around(outer, packet)),
-            blocked: self.blocks && blocks(found.action),
+            blocked: self.blocks && found.action.blocks(),
             app_proto: subject.app,
             app: found.transaction.map(|found| {
                 Box::new(AppFound { transaction: found.id, objects: found.objects.into() })
@@ -175,15 +175,6 @@ impl Out<'_> {
             vars: Vars::of(found.vars.filter(|_| self.records.wants().vars)),
             evidence: self.evidence(&found, subject, shown),
         }
-    }
-}
-
-fn blocks(action: Action) -> bool {
-    match action {
-        Action::Drop | Action::RejectSource | Action::RejectDestination | Action::RejectBoth => {
-            true
-        }
-        Action::Alert | Action::Log | Action::Pass => false,
     }
 }
 
@@ -224,7 +215,7 @@ pub(super) fn anomalies(
         vlan: vlan.clone(),
         addresses: ip.map(|ip| (ip.source(), ip.destination())),
         ports: packet.ports(),
-        ip_proto: ip.map_or(0, |ip| ip.protocol()),
+        ip_proto: protocol::number(packet).unwrap_or(0),
         icmp: icmp(packet),
         flow,
         origin: packet.origin,

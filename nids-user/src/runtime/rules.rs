@@ -3,7 +3,7 @@
 //! A rule that is refused is told on standard error and left out; with `strict` it ends the attempt.
 //! What refusals mean in full is the business of `nids check`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -22,6 +22,7 @@ use crate::detect::{self, Environment, Ruleset};
 use crate::rule::diagnostic::{Refusal, printable};
 use crate::rule::load::{self, LoadError, Loaded};
 use crate::rule::parser::{self, Reading};
+use crate::rule::report::{Report, Summary};
 use crate::rule::requires::{Platform, Version};
 use crate::rule::tuning::{Tuning, TuningError, TuningFiles};
 use crate::rule::variables::Variables;
@@ -39,6 +40,14 @@ pub const PLATFORM: Platform = Platform {
     features: &[],
     has_keyword: |name| keyword::find(name).is_some(),
 };
+
+/// All refusals, in the order of files and lines.
+pub fn in_order(loaded: &Loaded, of_compiler: Vec<Refusal>) -> Vec<Refusal> {
+    let order: HashMap<_, _> = loaded.files.iter().map(|file| &**file).zip(0usize..).collect();
+    let mut refusals = [loaded.refusals.clone(), of_compiler].concat();
+    refusals.sort_by_key(|refusal| (order.get(&*refusal.file).copied(), refusal.line));
+    refusals
+}
 
 /// Where rules come from, and what judges them.
 #[derive(Clone, Debug)]
@@ -105,9 +114,12 @@ impl RuleSource {
         }
         let environment = self.environment(&mut loaded)?;
         let compiled = detect::compile(&loaded.rules, &environment);
-        let refusals = [loaded.refusals, compiled.refusals].concat();
+        let refusals = in_order(&loaded, compiled.refusals);
         self.judge(&refusals)?;
         let count = compiled.ruleset.len();
+        self.warn_of_drops(&compiled.ruleset);
+        let counts = Summary::new(count, loaded.disabled, &refusals, &loaded.unmet);
+        let report = Arc::new(Report::new(counts, &refusals));
         let mut summary = match (count, refusals.len()) {
             (1, 0) => "1 rule".to_owned(),
             (count, 0) => format!("{count} rules"),
@@ -117,7 +129,30 @@ impl RuleSource {
             summary += &format!(", {} left out by `requires`", loaded.unmet.len());
         }
         let filter = compiled.ruleset.filter(&self.carriers);
-        Ok(Generation { rules: Arc::new(compiled.ruleset), filter, summary })
+        // Only now: rules that did not come to be leave no sets behind.
+        self.hold(environment.stores.datasets);
+        Ok(Generation { rules: Arc::new(compiled.ruleset), filter, summary, report })
+    }
+
+    /// Rules that would block do nothing of the kind here; that is told once a load.
+    fn warn_of_drops(&self, ruleset: &Ruleset) {
+        if self.settings.inline {
+            return;
+        }
+        // Both ways of a `<>` rule are one.
+        let blocking: HashSet<(u32, u32)> = ruleset
+            .signatures()
+            .iter()
+            .filter(|signature| signature.info.action.blocks())
+            .map(|signature| (signature.info.gid, signature.info.sid))
+            .collect();
+        match blocking.len() {
+            0 => {}
+            1 => log::warn!("1 rule would drop or reject: it alerts, and nothing is blocked"),
+            many => {
+                log::warn!("{many} rules would drop or reject: they alert, and nothing is blocked");
+            }
+        }
     }
 
     /// What the loaded rules refer to; takes the classes and references out of `loaded`.
@@ -138,12 +173,11 @@ impl RuleSource {
     /// The lists that rules may name.
     fn stores(&self) -> Result<Stores, Failure> {
         let bad = |error: &dyn std::fmt::Display| Failure::new(Code::Data, format!("{error}."));
-        let mut held = self.datasets.lock().unwrap_or_else(PoisonError::into_inner);
-        let datasets = Arc::new(match held.as_ref() {
+        let held = self.datasets.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let datasets = Arc::new(match held {
             Some(before) => before.next(),
             None => Datasets::new(self.settings.datasets.clone()).map_err(|error| bad(&error))?,
         });
-        *held = Some(Arc::clone(&datasets));
         let reputations =
             Reputations::open(&self.settings.reputation).map_err(|error| bad(&error))?;
         let reputations = reputations.map(|(reputations, lines)| {
@@ -215,6 +249,11 @@ impl RuleSource {
     fn sets(&self) -> Vec<Arc<Dataset>> {
         let held = self.datasets.lock().unwrap_or_else(PoisonError::into_inner);
         held.as_ref().map_or_else(Vec::new, |datasets| datasets.all())
+    }
+
+    /// Keeps the sets of rules that were built, for the rules after them.
+    fn hold(&self, datasets: Arc<Datasets>) {
+        *self.datasets.lock().unwrap_or_else(PoisonError::into_inner) = Some(datasets);
     }
 
     /// Saves the sets that packets may have filled, at the end.
@@ -296,5 +335,58 @@ impl RuleSource {
             }
             _ => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn rule(sid: u32, options: &str) -> String {
+        format!("alert udp any any -> any any ({options}; sid:{sid};)\n")
+    }
+
+    #[test]
+    fn a_load_that_fails_leaves_no_data_sets_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.rules");
+        let source = RuleSource::new(std::slice::from_ref(&file), &Settings::default(), true);
+        let build = |text: String| {
+            fs::write(&file, text).unwrap();
+            source.build()
+        };
+        let set =
+            |kind: &str| rule(1, &format!("udp.hdr; content:\"x\"; dataset:set,seen,type {kind}"));
+        build(rule(2, "content:\"x\"")).unwrap();
+        // The set is of the wrong type, and another rule sinks the load.
+        let failed = build(set("md5") + &rule(2, "nonsense")).unwrap_err();
+        assert_eq!(failed.code, Code::Data, "{failed}");
+        let built = build(set("string")).unwrap();
+        assert_eq!((built.report.summary.loaded, built.report.summary.refused), (1, 0));
+        // What is in force is kept: a set cannot change its type under those who filled it.
+        assert!(build(set("md5")).is_err());
+    }
+
+    #[test]
+    fn refusals_are_told_in_the_order_of_files_and_lines() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = |good: &str| rule(1, "content:\"x\"; rawbytes:1") + good + &rule(3, "nonsense");
+        fs::write(folder.path().join("a.rules"), text("\n")).unwrap();
+        fs::write(folder.path().join("b.rules"), text(&rule(4, "content:\"y\""))).unwrap();
+        let source = RuleSource::new(&[folder.path().into()], &Settings::default(), false);
+        let report = source.build().unwrap().report;
+        assert_eq!((report.summary.loaded, report.summary.refused), (1, 4));
+        let mut list = String::new();
+        std::io::Read::read_to_string(&mut report.refused().unwrap(), &mut list).unwrap();
+        let places: Vec<(bool, u64)> = list
+            .lines()
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+            .map(|one| {
+                (one["file"].as_str().unwrap().ends_with("b.rules"), one["line"].as_u64().unwrap())
+            })
+            .collect();
+        assert_eq!(places, [(false, 1), (false, 3), (true, 1), (true, 3)]);
     }
 }

@@ -9,10 +9,11 @@
 //! 3. The generation is flipped: from then on every frame is judged by the new table.
 //! 4. The runs that began before end ([`Capture::grace`]), and every worker drains past that moment.
 //!
-//! After 4 nothing of the old generation is under way, so its slot and its table are idle: step 1 and 2
-//! of the next swap overwrite nothing that is in use.
+//! After 4 nothing of the old generation is under way, so its slot and its table are idle: the rules in it
+//! are let go of, and step 1 and 2 of the next swap overwrite nothing that is in use.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use aya_log::EbpfLogger;
 use nids_abi::FilterTable;
@@ -23,8 +24,10 @@ use crate::capture::interface;
 use crate::capture::ring::{RingCounters, Rings, monotonic_ns};
 use crate::capture::xdp::Capture;
 use crate::cli::exit::{Code, Failure};
-use crate::output::{OutputCounters, Writer};
+use crate::output::{EveType, OutputCounters, RecordSender, Statistics, Writer};
+use crate::rule::report::Report;
 use crate::telemetry::balance::{AgentBooks, Balance, PortBooks};
+use crate::telemetry::stats::{RuleStats, Stats};
 
 /// A pipeline that inspects frames with rules.
 pub trait Inspection: Pipeline {
@@ -32,6 +35,12 @@ pub trait Inspection: Pipeline {
     type Rules: Send + Sync + 'static;
     /// Puts the rules into the slot of this generation, which its lowest bit names.
     fn install(&mut self, generation: u32, rules: Arc<Self::Rules>);
+    /// Takes out the rules of this generation, of which no frame comes any more. They are let go of
+    /// elsewhere: that takes long for many rules, and frames would wait.
+    fn retire(&mut self, generation: u32) -> Option<Arc<Self::Rules>> {
+        let _ = generation;
+        None
+    }
     /// What became of the frames so far; `received` is counted elsewhere.
     fn books(&self) -> AgentBooks;
 }
@@ -45,6 +54,8 @@ pub struct Generation<R> {
     pub filter: Box<FilterTable>,
     /// What they are, for the messages: `1234 rules`.
     pub summary: String,
+    /// Their counts, and which were refused.
+    pub report: Arc<Report>,
 }
 
 /// A running sensor.
@@ -56,6 +67,12 @@ pub struct Sensor<P: Inspection> {
     outputs: Writer,
     /// Indexes of interfaces that went away.
     gone: Vec<u32>,
+    start: Instant,
+    /// What came of the rules in force.
+    report: Arc<Report>,
+    failed_reloads: u64,
+    /// Where records with statistics go.
+    statistics: Option<RecordSender>,
 }
 
 impl<P: Inspection> Sensor<P> {
@@ -83,7 +100,63 @@ impl<P: Inspection> Sensor<P> {
         let beat = capture.take_beat().map(|beat| Heartbeat::start(beat, workers.pulses()));
         let heartbeat = beat.transpose().map_err(failed)?;
         capture.start()?;
-        Ok(Self { capture, workers, heartbeat, outputs, gone: Vec::new() })
+        Ok(Self {
+            capture,
+            workers,
+            heartbeat,
+            outputs,
+            gone: Vec::new(),
+            start: Instant::now(),
+            report: Arc::clone(&generation.report),
+            failed_reloads: 0,
+            statistics: None,
+        })
+    }
+
+    /// Has records with statistics sent there, where an output takes them.
+    pub fn log_stats(&mut self, records: &RecordSender) {
+        if records.types().has(EveType::Stats) {
+            self.statistics = Some(records.clone());
+        }
+    }
+
+    /// Whether somebody wants records with statistics.
+    pub fn logs_stats(&self) -> bool {
+        self.statistics.is_some()
+    }
+
+    /// Processor of each worker; `None` where it may run on any.
+    pub fn processors(&self) -> Vec<Option<usize>> {
+        self.workers.processors()
+    }
+
+    /// What came of the rules in force.
+    pub fn report(&self) -> &Arc<Report> {
+        &self.report
+    }
+
+    /// Time since the start.
+    pub fn uptime(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    /// Whether the interface with this index is still there.
+    pub fn is_present(&self, index: u32) -> bool {
+        !self.gone.contains(&index)
+    }
+
+    /// Notes that a reload has failed.
+    pub fn reload_failed(&mut self) {
+        self.failed_reloads += 1;
+    }
+
+    /// Numbers of the rules in force.
+    pub fn rules(&self) -> RuleStats {
+        RuleStats {
+            generation: self.capture.generation(),
+            failed_reloads: self.failed_reloads,
+            ..RuleStats::of(&self.report.summary)
+        }
     }
 
     /// What is captured.
@@ -102,18 +175,25 @@ impl<P: Inspection> Sensor<P> {
     }
 
     /// Puts other rules in force. When this returns, everything seen earlier was inspected by the old
-    /// rules, and everything seen later will be by the new.
+    /// rules, and everything seen later will be by the new. Gives the old rules back.
     ///
     /// # Errors
     /// The kernel refuses an update, or a worker has died.
-    pub fn replace(&mut self, generation: &Generation<P::Rules>) -> Result<(), Failure> {
-        let next = self.capture.generation().wrapping_add(1);
+    pub fn replace(
+        &mut self,
+        generation: &Generation<P::Rules>,
+    ) -> Result<Vec<Arc<P::Rules>>, Failure> {
+        let before = self.capture.generation();
+        let next = before.wrapping_add(1);
         let rules = Arc::clone(&generation.rules);
         self.workers.ask(move |pipeline, _| pipeline.install(next, Arc::clone(&rules)))?;
         self.capture.set_filter(next, &generation.filter)?;
         self.capture.set_generation(next)?;
         self.capture.grace()?;
-        self.workers.drain(monotonic_ns())
+        self.workers.drain(monotonic_ns())?;
+        self.report = Arc::clone(&generation.report);
+        let retired = self.workers.ask(move |pipeline, _| pipeline.retire(before))?;
+        Ok(retired.into_iter().flatten().collect())
     }
 
     /// Has the outputs open their files anew.
@@ -126,8 +206,37 @@ impl<P: Inspection> Sensor<P> {
     /// # Errors
     /// The kernel refuses a look-up, or a worker has died.
     pub fn balance(&self) -> Result<Balance, Failure> {
-        let agent = self.workers.ask(|pipeline, rings| books(pipeline, rings.counters()))?;
-        balance(&self.capture, &agent, self.outputs.counters(), true)
+        Ok(self.snapshot()?.balance)
+    }
+
+    /// All numbers as they stand now, with the books they are from.
+    ///
+    /// # Errors
+    /// The kernel refuses a look-up, or a worker has died.
+    pub fn stats(&self) -> Result<(Stats, Balance), Failure> {
+        let Books { balance, workers } = self.snapshot()?;
+        Ok((self.numbers(&balance, &workers), balance))
+    }
+
+    fn numbers(&self, balance: &Balance, workers: &[AgentBooks]) -> Stats {
+        Stats::new(self.uptime().as_secs(), balance, workers, self.rules())
+    }
+
+    /// Sends a record with statistics, where somebody wants it.
+    ///
+    /// # Errors
+    /// The kernel refuses a look-up, or a worker has died.
+    pub fn record_stats(&self) -> Result<(), Failure> {
+        if let Some(records) = &self.statistics {
+            records.send(Statistics::now(self.stats()?.0));
+        }
+        Ok(())
+    }
+
+    fn snapshot(&self) -> Result<Books, Failure> {
+        let workers = self.workers.ask(|pipeline, rings| books(pipeline, rings.counters()))?;
+        let balance = balance(&self.capture, &workers, self.outputs.counters(), true)?;
+        Ok(Books { balance, workers })
     }
 
     /// Looks after what can go wrong behind the sensor's back.
@@ -159,12 +268,24 @@ impl<P: Inspection> Sensor<P> {
     /// The kernel refuses an update, or a worker has died.
     pub fn finish(mut self) -> Result<Balance, Failure> {
         self.capture.stop()?;
+        let (uptime, rules) = (self.uptime().as_secs(), self.rules());
         let ended = self.workers.finish()?;
-        let agent: Vec<_> = ended.iter().map(|(pipeline, rings)| books(pipeline, *rings)).collect();
-        drop((ended, self.heartbeat));
+        let workers: Vec<_> =
+            ended.iter().map(|(pipeline, rings)| books(pipeline, *rings)).collect();
+        drop((ended, self.heartbeat.take()));
+        if let Some(records) = self.statistics.take() {
+            let balance = balance(&self.capture, &workers, self.outputs.counters(), false)?;
+            records.send(Statistics::now(Stats::new(uptime, &balance, &workers, rules)));
+        }
         let outputs = self.outputs.finish();
-        balance(&self.capture, &agent, outputs, false)
+        balance(&self.capture, &workers, outputs, false)
     }
+}
+
+/// The books of all workers together and of each.
+struct Books {
+    balance: Balance,
+    workers: Vec<AgentBooks>,
 }
 
 /// The books of one worker: what its rings gave, and what its pipeline made of it.

@@ -36,6 +36,7 @@ struct Handle<P> {
     jobs: Sender<Job<P>>,
     waker: Waker,
     pulse: Arc<Pulse>,
+    processor: Option<usize>,
     thread: JoinHandle<(P, RingCounters)>,
 }
 
@@ -52,7 +53,7 @@ impl<P: Pipeline> Workers<P> {
     /// # Errors
     /// The system is out of threads or descriptors.
     pub fn start(rings: Vec<Rings>, mut make: impl FnMut(usize) -> P) -> io::Result<Self> {
-        let processors = allowed_processors();
+        let processors = places(rings.len());
         let mut handles = Vec::with_capacity(rings.len());
         for (number, rings) in rings.into_iter().enumerate() {
             let waker = rings.waker()?;
@@ -60,13 +61,13 @@ impl<P: Pipeline> Workers<P> {
             let pipeline = make(number);
             let pulse = Arc::new(Pulse::default());
             let shown = Arc::clone(&pulse);
-            let processor = processors.get(number % processors.len().max(1)).copied();
+            let processor = processors.get(number).copied().flatten();
             let thread =
                 thread::Builder::new().name(format!("nids-worker-{number}")).spawn(move || {
                     pin(processor);
                     work(rings, pipeline, &inbox, &shown)
                 })?;
-            handles.push(Handle { jobs, waker, pulse, thread });
+            handles.push(Handle { jobs, waker, pulse, processor, thread });
         }
         Ok(Self { handles })
     }
@@ -74,6 +75,11 @@ impl<P: Pipeline> Workers<P> {
     /// Number of workers.
     pub fn len(&self) -> usize {
         self.handles.len()
+    }
+
+    /// Processors they are on, as [`places`] has them.
+    pub fn processors(&self) -> Vec<Option<usize>> {
+        self.handles.iter().map(|handle| handle.processor).collect()
     }
 
     /// Whether there is none.
@@ -176,6 +182,14 @@ fn work<P: Pipeline>(
             rings.rest(drained);
         }
     }
+}
+
+/// The processor of each of so many workers: those this process may run on, in turn. `None`: any, as it
+/// cannot be found out.
+pub fn places(workers: usize) -> Vec<Option<usize>> {
+    let processors = allowed_processors();
+    let turn = |number| processors.get(number % processors.len().max(1)).copied();
+    (0..workers).map(turn).collect()
 }
 
 /// Processors this process may run on.

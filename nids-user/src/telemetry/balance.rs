@@ -14,6 +14,7 @@ use crate::capture::Direction;
 use crate::capture::interface::InterfaceCounters;
 use crate::capture::xdp::CapturePort;
 use crate::output::OutputCounters;
+use crate::telemetry::figures::Figures;
 
 /// The books of one capture port.
 #[derive(Clone, Debug)]
@@ -43,6 +44,8 @@ pub struct AgentBooks {
     pub shunts: Vec<(&'static str, u64)>,
     /// Alerts raised.
     pub alerts: u64,
+    /// What else is counted.
+    pub figures: Figures,
 }
 
 impl AgentBooks {
@@ -51,6 +54,7 @@ impl AgentBooks {
         self.received += other.received;
         self.inspected += other.inspected;
         self.alerts += other.alerts;
+        self.figures.merge(&other.figures);
         for (sums, counts) in [
             (&mut self.skipped, &other.skipped),
             (&mut self.given_up, &other.given_up),
@@ -65,7 +69,7 @@ impl AgentBooks {
         }
     }
 
-    fn skipped(&self) -> u64 {
+    pub(super) fn skipped(&self) -> u64 {
         self.skipped.iter().map(|(_, count)| count).sum()
     }
 }
@@ -87,7 +91,7 @@ impl PortBooks {
     fn count(&self, reason: Reason) -> u64 {
         self.counters.get(reason as usize).copied().unwrap_or(0)
     }
-    fn sum(&self, reasons: &[Reason]) -> u64 {
+    pub(super) fn sum(&self, reasons: &[Reason]) -> u64 {
         reasons.iter().map(|reason| self.count(*reason)).sum()
     }
 }
@@ -125,7 +129,7 @@ struct Fates {
 }
 
 /// The word for a reason.
-fn word(reason: Reason) -> &'static str {
+pub(super) fn word(reason: Reason) -> &'static str {
     match reason {
         Reason::Seen => "seen",
         Reason::TcpLevel => "tcp-level",
@@ -249,11 +253,12 @@ impl fmt::Display for Balance {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::capture::xdp::Mode;
 
-    fn books() -> Balance {
+    /// Sound books of one port and one worker.
+    pub(in crate::telemetry) fn books() -> Balance {
         let mut counters = [0; COUNTERS];
         for (reason, count) in [
             (Reason::Seen, 100),
@@ -280,6 +285,7 @@ mod tests {
             given_up: vec![("stream-memcap-bytes", 4096), ("fragments-refused", 0)],
             shunts: vec![("given", 3), ("refused", 0)],
             alerts: 1,
+            figures: Figures::from_iter([("flow.total", 7)]),
         };
         Balance {
             ports: vec![PortBooks { port, counters, interface: None }],

@@ -149,7 +149,10 @@ fn what_cannot_be_is_refused() {
         ("alert tcp any any -> any any (bypass:1; sid:1;)", "1"),
         ("alert ip any any -> any any (engine-event:ipv4.trunc_pkt; sid:1;)", "ipv4.trunc_pkt"),
         ("alert ip any any -> any any (decode-event:nothing; sid:1;)", "nothing"),
-        ("alert tcp any any -> any any (app-layer-event:http.x; sid:1;)", "app-layer-event"),
+        (
+            "alert tcp any any -> any any (app-layer-state:request_started; sid:1;)",
+            "app-layer-state",
+        ),
     ] {
         let refusals = compiled(rule).refusals;
         let [refusal] = refusals.as_slice() else { panic!("{rule}: {refusals:?}") };

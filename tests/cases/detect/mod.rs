@@ -1,11 +1,12 @@
 //! The detection engine against other judges: a naive matcher, itself behind the kernel's filter, and
 //! Suricata.
 
-mod filter;
+pub(crate) mod filter;
 mod header;
+mod ip_only;
 mod reference;
 mod rulesets;
 mod state;
 mod steps;
-mod suricata;
+pub(crate) mod suricata;
 pub(crate) mod world;

@@ -136,12 +136,48 @@ vars:
     EXTERNAL_NET: "!$HOME_NET"
 outputs:
   - eve-log: {enabled: yes, filetype: regular, filename: eve.json, types: [alert]}
-app-layer: {protocols: {http: {enabled: no}}}
+app-layer:
+  protocols:
+    http: {enabled: no}
+    http2: {enabled: no}
+    tls: {enabled: no}
+    dcerpc: {enabled: no}
+    ftp: {enabled: no}
+    ssh: {enabled: no}
+    smtp: {enabled: no}
+    imap: {enabled: no}
+    pop3: {enabled: no}
+    smb: {enabled: no}
+    nfs: {enabled: no}
+    tftp: {enabled: no}
+    dns: {enabled: no}
+    krb5: {enabled: no}
+    snmp: {enabled: no}
+    ike: {enabled: no}
+    modbus: {enabled: no}
+    dnp3: {enabled: no}
+    enip: {enabled: no}
+    ntp: {enabled: no}
+    quic: {enabled: no}
+    dhcp: {enabled: no}
+    sip: {enabled: no}
+    rfb: {enabled: no}
+    mqtt: {enabled: no}
+    pgsql: {enabled: no}
+    telnet: {enabled: no}
+    rdp: {enabled: no}
+    bittorrent-dht: {enabled: no}
+    websocket: {enabled: no}
 packet-alert-max: 255
 # Suricata's use of Hyperscan fails on contents whose window is empty.
 mpm-algo: ac
 spm-algo: bm
 "#;
+
+/// A configuration with which all that the rules do not ask for is off.
+pub fn configuration() -> &'static str {
+    CONFIGURATION
+}
 
 /// The version of Suricata, where it is one of 7.
 pub fn version() -> Option<String> {
@@ -174,12 +210,12 @@ pub fn alerts(rules: &str, frames: &[Vec<u8>]) -> Alerts {
     read(&path("eve.json"))
 }
 
-fn read(path: &Path) -> Alerts {
+pub fn read(path: &Path) -> Alerts {
     let mut alerts = Alerts::new();
     for line in fs::read_to_string(path).unwrap().lines() {
         let event: serde_json::Value = serde_json::from_str(line).unwrap();
         // At the end Suricata makes a packet up for each connection that is still open.
-        if event["pkt_src"] != "wire/pcap" {
+        if event["pkt_src"] != "wire/pcap" || event["event_type"] != "alert" {
             continue;
         }
         let number = |value: &serde_json::Value| value.as_u64().unwrap_or_else(|| panic!("{line}"));
@@ -190,7 +226,7 @@ fn read(path: &Path) -> Alerts {
 }
 
 /// A pcap file of Ethernet frames, a millisecond apart.
-fn pcap(frames: &[Vec<u8>]) -> Vec<u8> {
+pub fn pcap(frames: &[Vec<u8>]) -> Vec<u8> {
     let mut out = Vec::new();
     out.extend(0xa1b2_c3d4_u32.to_le_bytes());
     out.extend([2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0]);

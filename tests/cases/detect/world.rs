@@ -202,11 +202,7 @@ pub const COMMON: [Test; 27] = [
     test("ttl:63-65;", |p, _| ttl(p) == 64),
     test("ttl:<64;", |p, _| ttl(p) < 64),
     test("ttl:!64;", |p, _| ttl(p) != 64),
-    Test {
-        text: "sameip;",
-        holds: |p, _| p.ip.as_ref().is_some_and(|ip| ip.source() == ip.destination()),
-        of_addresses: true,
-    },
+    test("sameip;", |p, _| p.ip.as_ref().is_some_and(|ip| ip.source() == ip.destination())),
 ];
 pub const TCP: [Test; 18] = [
     test("seq:7;", |p, _| tcp_word(p, 4) == Some(7)),

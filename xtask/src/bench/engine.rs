@@ -223,7 +223,10 @@ fn process_cpu(pid: u32) -> Result<f64> {
 }
 
 /// Waits for a process, and gives what this one alone has used.
-fn wait(child: Child) -> Result<(ExitStatus, libc::rusage)> {
+///
+/// # Errors
+/// When somebody else has waited for it.
+pub fn wait(child: Child) -> Result<(ExitStatus, libc::rusage)> {
     let (mut status, mut usage) = (0, std::mem::MaybeUninit::zeroed());
     // SAFETY: both pointers are good for writing, and nobody else waits for the child.
     let pid = unsafe { libc::wait4(child.id().cast_signed(), &mut status, 0, usage.as_mut_ptr()) };

@@ -2,12 +2,14 @@
 //!
 //! All of them are ratios within one run on one machine: runs alternate, and medians are shown.
 
+mod cost;
 mod engine;
 mod flows;
 mod kernel;
 mod live;
 mod read;
 mod replay;
+mod rules;
 mod sender;
 mod table;
 mod traffic;
@@ -29,6 +31,9 @@ pub struct Args {
     /// Rounds; each engine runs once in each
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=50))]
     rounds: u32,
+    /// Public ruleset for `rules` [default: that of Emerging Threats beside the checkout]
+    #[arg(long, value_name = "FILE")]
+    ruleset: Option<PathBuf>,
     /// Packets of the generated traffic
     #[arg(long, default_value_t = 300_000, value_parser = clap::value_parser!(u32).range(1000..=5_000_000))]
     packets: u32,
@@ -47,6 +52,8 @@ enum What {
     Read,
     /// Open flows: bytes of memory each, and how many can begin in a CPU second
     Flows,
+    /// Many rules: loading them, and reading a capture file with them
+    Rules,
     /// All of them
     All,
 }
@@ -76,6 +83,12 @@ pub fn run(args: Args) -> Result<()> {
         let mixed = traffic::mixed(args.packets as usize, 1);
         println!("{}", mixed.describe());
         read::run(&binary, &mixed, args.rounds, args.keep.as_deref())?;
+    }
+    if matches!(args.what, What::Rules | What::All) {
+        let ruleset = args.ruleset.unwrap_or_else(rules::default_ruleset);
+        let mixed = traffic::mixed(args.packets as usize, 1);
+        println!("{}", mixed.describe());
+        rules::run(&binary, &ruleset, &mixed, args.rounds)?;
     }
     if matches!(args.what, What::Live | What::All) {
         live::run(&binary, &traffic, args.rounds)?;

@@ -165,11 +165,15 @@ fn the_log_is_json_with_the_keys_of_version_3() {
     assert_eq!(dns["additionals"][1]["sshfp"]["fingerprint"], "ff");
 }
 
+/// What it is, the way it goes, the message, its names, the events.
+type Case =
+    (&'static str, FlowDirection, Vec<u8>, &'static [&'static str], &'static [&'static str]);
+
 #[test]
 fn what_is_wrong_is_an_event_and_what_came_before_it_stays() {
     let labels = |count: usize| "a.".repeat(count);
     let long = [vec![63; 1], vec![b'x'; 63]].concat().repeat(17);
-    let cases: [(&str, FlowDirection, Vec<u8>, &[&str], &[&str]); 11] = [
+    let cases: [Case; 11] = [
         ("a name", ToServer, request("a.b"), &["a.b"], &[]),
         ("bytes that are no text", ToServer, request("\u{1}x"), &["\u{1}x"], &[]),
         (

@@ -61,6 +61,8 @@ pub struct Head {
     headers: Vec<Header>,
     /// The header at hand, which may go on in the next line.
     open: Option<Text>,
+    /// A folded line that looks like a header is one, as libhtp has it of responses of HTTP/1.1.
+    pub folds_little: bool,
 }
 
 fn text(start: usize, range: &Range<usize>) -> Text {
@@ -105,7 +107,11 @@ impl Head {
         self.raw.extend_from_slice(line);
         let line = chomp(line);
         if line.first().copied().is_some_and(is_blank) {
-            if let Some(open) = self.open {
+            let is_header = |line: &[u8]| line.contains(&b':');
+            let header = self.open.filter(|open| {
+                !(self.folds_little && is_header(line) && is_header(self.bytes(*open)))
+            });
+            if let Some(open) = header {
                 // A folded line: it goes on. Where the name ends shows at the end only.
                 let start = self.joined.len();
                 self.copy(open);
@@ -118,7 +124,8 @@ impl Head {
             odd(Oddity::Folding);
         }
         self.close(odd);
-        self.open = Some(text(start, &(0..line.len())));
+        let range = trimmed(line, is_blank);
+        self.open = Some(text(start, &(range.start..line.len())));
     }
 
     /// The empty line: no header follows.
@@ -258,6 +265,7 @@ mod tests {
             ("A:b\nB :  c \t\r\n", &[("A", "b"), ("B", "c")], &[]),
             ("A: b\r\n c\r\n\td\r\n", &[("A", "b c d")], &[]),
             ("A\r\n :\r\n b\r\n", &[("A", "b")], &[]),
+            ("A: b\r\n C: d\r\n", &[("A", "b C: d")], &[]),
             ("A: b\r\nX: y\r\na: c\r\n", &[("A", "b, c"), ("X", "y")], &[Oddity::Repetition]),
             (
                 "Content-Length: 1\r\nContent-Length: 2\r\n",

@@ -13,6 +13,8 @@ mod line;
 mod log;
 mod multipart;
 mod state;
+#[cfg(test)]
+mod tests;
 mod transaction;
 mod uri;
 

@@ -222,8 +222,7 @@ impl Http1 {
                     if begin.next().is_some_and(|byte| !byte.is_ascii_hexdigit()) {
                         // No length, so there is no line to be waited for.
                         let line = std::mem::take(&mut half.line);
-                        self.chunk_line(cx, direction, &[line.as_slice(), rest].concat());
-                        rest = &[];
+                        self.no_chunk(cx, direction, &line);
                         continue;
                     }
                     let Some(line) = half.take_line(&mut rest) else { break };
@@ -367,7 +366,8 @@ impl Http1 {
         let text = chomp(line);
         let read = StatusLine::read(text);
         let part = |range: &std::ops::Range<usize>| text.get(range.clone()).unwrap_or_default();
-        let is_known = version(part(&read.protocol)).is_some();
+        let version = version(part(&read.protocol));
+        let (is_known, is_new) = (version.is_some(), version == Some(1));
         let status = part(&read.status);
         let is_status = matches!(status, [b'1'..=b'9', b'0'..=b'9', b'0'..=b'9']);
         if let Some((head, transaction)) = self.transactions.of(id) {
@@ -378,6 +378,7 @@ impl Http1 {
                 head.events.raise(Event::ResponseInvalidStatus as u8);
             }
             transaction.response.head.set_line(line);
+            transaction.response.head.folds_little = is_new;
             transaction.status_line = read;
             transaction.response.progress = response::LINE;
         }
@@ -557,23 +558,29 @@ impl Http1 {
                 }
                 if length == 0 { Step::Trailers } else { Step::Chunk(length) }
             }
-            ChunkLine::Invalid => {
-                let event = match direction {
-                    ToServer => Event::RequestChunkLength,
-                    ToClient => Event::ResponseChunkLength,
-                };
-                self.raise(direction, event);
-                match direction {
-                    ToServer => return self.complete(cx, direction),
-                    // What is no chunk is body as it is.
-                    ToClient => {
-                        self.body(cx, direction, line);
-                        Step::Body(None)
-                    }
-                }
-            }
+            ChunkLine::Invalid => return self.no_chunk(cx, direction, line),
         };
         self.half(direction).step = step;
+    }
+
+    /// What should be the line before a chunk is none, as far as it is there.
+    fn no_chunk(&mut self, cx: &mut Context<'_>, direction: FlowDirection, line: &[u8]) {
+        let event = match direction {
+            ToServer => Event::RequestChunkLength,
+            ToClient => Event::ResponseChunkLength,
+        };
+        self.raise(direction, event);
+        match direction {
+            ToServer => {
+                self.complete(cx, direction);
+                self.client.step = Step::Lost;
+            }
+            // What is no chunk is body as it is.
+            ToClient => {
+                self.body(cx, direction, line);
+                self.server.step = Step::Body(None);
+            }
+        }
     }
 
     fn count_line(&mut self, direction: FlowDirection, line: &[u8]) {

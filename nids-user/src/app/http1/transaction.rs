@@ -270,7 +270,7 @@ impl crate::app::Transaction for Transaction {
                 room.extend_from_slice(b"\r\n");
                 join(head, |_| true, room);
                 room.extend_from_slice(b"\r\n");
-                Some(room.as_slice())
+                Some(room.as_slice()).filter(|_| !head.line().is_empty())
             }
             B::HttpHeader => {
                 room.clear();

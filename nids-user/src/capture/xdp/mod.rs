@@ -150,8 +150,18 @@ impl fmt::Display for CapturePort {
     }
 }
 
+/// How many rings there are, and how large.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Rings that each worker drains: one for each processor that may bring frames.
+    pub rings_per_worker: usize,
+    /// Bytes of one ring.
+    pub ring_bytes: u32,
+}
+
 /// The control side of a running capture.
 pub struct Capture {
+    plan: Plan,
     ports: Vec<CapturePort>,
     attachments: Vec<Attachment>,
     maps: Maps,
@@ -203,7 +213,10 @@ impl Capture {
         if asked > MAX_CAPTURE_PORTS {
             return Err(CaptureError::TooManyPorts { asked });
         }
-        let (rings, first_ring) = make_rings(&mut maps, &processors, workers, asked, settings)?;
+        let ring_bytes = settings.ring_bytes.unwrap_or(ring_bytes(processors.len() * workers));
+        let plan = Plan { rings_per_worker: processors.len(), ring_bytes };
+        let (rings, first_ring) =
+            make_rings(&mut maps, &processors, workers, asked, plan, settings.nap)?;
         let shunters = match shunt_slots {
             0 => Vec::new(),
             slots => {
@@ -222,6 +235,7 @@ impl Capture {
             }
         };
         let mut capture = Self {
+            plan,
             ports: Vec::new(),
             attachments: Vec::new(),
             maps,
@@ -301,6 +315,11 @@ impl Capture {
     /// The capture ports; a frame's port is an index into these.
     pub fn ports(&self) -> &[CapturePort] {
         &self.ports
+    }
+
+    /// How many rings there are, and how large.
+    pub fn plan(&self) -> Plan {
+        self.plan
     }
 
     /// What happened on the way that the user may want to know, one line each.
@@ -436,9 +455,10 @@ fn make_rings(
     processors: &[u32],
     workers: usize,
     ports: usize,
-    settings: &Settings,
+    plan: Plan,
+    nap: Duration,
 ) -> Result<(Vec<Rings>, MapData), CaptureError> {
-    let bytes = settings.ring_bytes.unwrap_or(ring_bytes(processors.len() * workers));
+    let bytes = plan.ring_bytes;
     let mut first = None;
     let mut all = Vec::with_capacity(workers);
     for worker in 0..workers {
@@ -455,7 +475,7 @@ fn make_rings(
         }
         let want = duplicate(&maps.want).map(Map::Array).and_then(Array::try_from);
         let want = want.map_err(map_error(MAP_WANT))?;
-        let rings = Rings::new(mine, want, ports as u16, settings.nap);
+        let rings = Rings::new(mine, want, ports as u16, nap);
         all.push(rings.map_err(|source| CaptureError::System { what: "epoll", source })?);
     }
     let first = match first {

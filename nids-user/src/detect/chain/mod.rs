@@ -52,6 +52,7 @@ use std::sync::Arc;
 
 use super::asn1::Asn1;
 use super::keyword::StepDraft;
+use super::keyword::entropy::Entropy;
 use super::keyword::number::Comparison;
 use super::pcre;
 use super::transform::base64::Base64Decode;
@@ -122,6 +123,8 @@ enum Kind {
     Base64(Base64Decode, Box<Chain>),
     /// `asn1`.
     Asn1(Asn1),
+    /// `entropy`.
+    Entropy(Entropy),
     /// `bsize`: of the buffer as a whole.
     Size(Comparison<u32>),
 }
@@ -140,6 +143,7 @@ impl Kind {
                 Self::Base64(draft.decode, Box::new(Chain::new(&draft.steps)?))
             }
             StepDraft::Asn1(step) => Self::Asn1(*step),
+            StepDraft::Entropy(step) => Self::Entropy(*step),
             StepDraft::Size(size) => Self::Size(*size),
             StepDraft::Absent(_) => return None,
         })
@@ -155,6 +159,7 @@ impl Kind {
             | Self::ByteTest(_)
             | Self::Base64(..)
             | Self::Asn1(_)
+            | Self::Entropy(_)
             | Self::Size(_) => false,
         }
     }
@@ -170,7 +175,7 @@ impl Kind {
             | Self::ByteExtract(_)
             | Self::ByteMath(_)
             | Self::Base64(..) => true,
-            Self::Asn1(_) | Self::Size(_) => false,
+            Self::Asn1(_) | Self::Entropy(_) | Self::Size(_) => false,
         }
     }
 
@@ -178,7 +183,9 @@ impl Kind {
     fn cost(&self) -> (u8, std::cmp::Reverse<usize>) {
         match self {
             Self::Content(content) => (1, std::cmp::Reverse(content.needle().len())),
-            Self::Base64(..) | Self::Pcre(..) | Self::Asn1(_) => (2, std::cmp::Reverse(0)),
+            Self::Base64(..) | Self::Pcre(..) | Self::Asn1(_) | Self::Entropy(_) => {
+                (2, std::cmp::Reverse(0))
+            }
             _ => (0, std::cmp::Reverse(0)),
         }
     }
@@ -196,6 +203,7 @@ fn uses(draft: &StepDraft) -> Vec<Slot> {
         StepDraft::Pcre(_)
         | StepDraft::Base64(_)
         | StepDraft::Asn1(_)
+        | StepDraft::Entropy(_)
         | StepDraft::Size(_)
         | StepDraft::Absent(_) => Vec::new(),
     }

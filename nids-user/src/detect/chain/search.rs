@@ -363,6 +363,11 @@ impl<'s, 'i, 'b> Search<'s, 'i, 'b> {
                     Verdict::GivenUp => Err(Outcome::GivenUp),
                 };
             }
+            Kind::Entropy(step) => {
+                let bytes = at.bytes.get(self.input.start()..).unwrap_or_default();
+                let holds = step.matches(bytes);
+                (if holds { Ok(nothing) } else { Err(Outcome::Hopeless) }, bytes.len() >> 6)
+            }
             Kind::Asn1(step) => {
                 let start = self.input.start();
                 let bytes = at.bytes.get(start..).unwrap_or_default();

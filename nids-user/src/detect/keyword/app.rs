@@ -161,7 +161,7 @@ pub(super) fn verify(draft: &Draft<'_>) -> Result<(), Fault> {
     }
     if draft.transaction_directions() == [false; 2] {
         let buffers = draft.buffers.iter().filter(|buffer| buffer.buffer.app().is_some());
-        let span = buffers.map(|buffer| buffer.span).last().unwrap_or_else(|| draft.whole());
+        let span = buffers.map(|b| b.span).next_back().unwrap_or_else(|| draft.whole());
         let reason = "this is not in the direction of the rule, or of another buffer of it";
         return Err(Fault::new(span, ReasonKind::Conflict, reason));
     }

@@ -143,7 +143,6 @@ mod tests {
             (r#"base64_data; content:"a";"#, "base64_data"),
             (r#"base64_decode:byte 4; base64_data; content:"a";"#, "byte"),
             (r#"base64_decode:relative, relative; base64_data; content:"a";"#, "relative"),
-            (r#"base64_decode; base64_data; content:"a"; fast_pattern;"#, "fast_pattern"),
             (r#"base64_decode; base64_data; base64_decode; content:"a";"#, "base64_decode"),
             (r#"byte_extract:1,0,x; base64_decode; base64_data; content:"a"; offset:x;"#, "x"),
         ] {

@@ -5,7 +5,6 @@ use super::value::{Fault, Use, Word};
 use super::variable::operand;
 use super::{Draft, Keyword, StepDraft};
 use crate::detect::chain::number::{Operand, Slot};
-use crate::detect::signature;
 use crate::rule::ast::Span;
 use crate::rule::diagnostic::ReasonKind;
 
@@ -79,12 +78,6 @@ impl ContentDraft {
     pub fn least_end(&self) -> usize {
         let offset = self.offset.and_then(Operand::number).map_or(0, usize::from);
         self.bytes.len() + offset
-    }
-    /// Whether these are its bytes for the prefilter.
-    pub fn is_sought_by(&self, pattern: &signature::FastPattern) -> bool {
-        !self.negated
-            && self.nocase == pattern.nocase
-            && self.fast_bytes().eq_ignore_ascii_case(&pattern.bytes)
     }
     /// Variables that its place depends on.
     pub fn slots(&self) -> impl Iterator<Item = Slot> {

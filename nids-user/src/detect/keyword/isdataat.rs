@@ -4,6 +4,7 @@ use super::value::{Fault, Use};
 use super::variable::operand;
 use super::{Draft, Keyword, StepDraft};
 use crate::detect::chain::number::{IsDataAt, Operand};
+use crate::rule::dialect::Dialect;
 
 /// Keywords of this family.
 pub const KEYWORDS: &[Keyword] = &[Keyword { name: "isdataat", apply }];
@@ -30,15 +31,19 @@ fn apply(draft: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
         }
     }
     // What Suricata's user guide says `endswith` is short for.
-    if (negated, relative, at) == (true, true, Operand::Number(1))
+    let nothing_behind = match draft.rule.dialect {
+        Dialect::Suricata => 1,
+        Dialect::Snort2 | Dialect::Snort3 => 0,
+    };
+    if (negated, relative, at) == (true, true, Operand::Number(nothing_behind))
         && let Some(StepDraft::Content(content)) =
             draft.steps_mut().and_then(|steps| steps.last_mut())
     {
         content.endswith = true;
         return Ok(());
     }
-    // The dialect of the rule decides this: in Snort's a byte must be there in any case.
-    let end_will_do = relative;
+    // In Snort's dialects a byte must be there in any case (Suricata user guide, "Differences From Snort").
+    let end_will_do = relative && draft.rule.dialect == Dialect::Suricata;
     draft.push(keyword, StepDraft::IsDataAt(IsDataAt { negated, at, relative, end_will_do }))
 }
 
@@ -71,6 +76,26 @@ mod tests {
             ("byte_extract:1,0,x; isdataat:!x,relative;", "\u{3}bcd", false),
         ] {
             assert_eq!(holds(options, bytes.as_bytes()), expected, "{options} {bytes:?}");
+        }
+    }
+
+    #[test]
+    fn a_byte_must_be_there_in_snort() {
+        let snort = |options: &str| format!("metadata:policy balanced-ips drop; {options}");
+        for (options, bytes, expected) in [
+            ("isdataat:7;", "abcdefgh", true),
+            ("isdataat:8,relative;", "abcdefgh", false),
+            (r#"content:"c"; isdataat:4,relative;"#, "abcdefgh", true),
+            (r#"content:"c"; isdataat:5,relative;"#, "abcdefgh", false),
+            // Nothing behind is `!0` there, and `!1` leaves one byte.
+            (r#"content:"a"; isdataat:!0,relative;"#, "abca", true),
+            (r#"content:"a"; isdataat:!0,relative;"#, "cab", false),
+            (r#"content:"a"; isdataat:!1,relative;"#, "cab", true),
+            (r#"content:"a"; isdataat:!1,relative;"#, "cabb", false),
+            (r#"content:!"c"; isdataat:!0,relative;"#, "abc", false),
+            (r#"content:!"c"; isdataat:!0,relative;"#, "acb", true),
+        ] {
+            assert_eq!(holds(&snort(options), bytes.as_bytes()), expected, "{options} {bytes:?}");
         }
     }
 

@@ -162,7 +162,11 @@ fn bypass(draft: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
 /// It names the keyword before it; which one is looked for first is chosen here without.
 fn prefilter(draft: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
     keyword.no_value()?;
-    if draft.checks.is_empty() && draft.flow.is_none() && draft.contents().next().is_none() {
+    let nothing = draft.checks.is_empty()
+        && draft.flow.is_none()
+        && draft.tests.is_empty()
+        && draft.contents().next().is_none();
+    if nothing {
         return Err(keyword.conflict("`prefilter` stands behind the keyword that it is about"));
     }
     Ok(())

@@ -11,6 +11,7 @@ pub mod byte;
 pub mod content;
 pub mod dns;
 pub mod dsize;
+pub mod entropy;
 pub mod event;
 pub mod flags;
 pub mod flow;
@@ -59,6 +60,7 @@ use super::transaction::Question;
 use super::transform::Transform;
 use base64::Base64Draft;
 use content::ContentDraft;
+use entropy::Entropy;
 use flow::FlowTest;
 use meta::Meta;
 use number::Comparison;
@@ -77,13 +79,14 @@ pub struct Keyword {
 /// Steps that one rule may have: contents are inspected recursively.
 const MAX_STEPS: usize = 256;
 
-const FAMILIES: [&[Keyword]; 31] = [
+const FAMILIES: [&[Keyword]; 32] = [
     content::KEYWORDS,
     isdataat::KEYWORDS,
     byte::KEYWORDS,
     pcre::KEYWORDS,
     base64::KEYWORDS,
     asn1::KEYWORDS,
+    entropy::KEYWORDS,
     transform::KEYWORDS,
     size::KEYWORDS,
     buffer::KEYWORDS,
@@ -192,6 +195,8 @@ pub enum StepDraft {
     Base64(Base64Draft),
     /// `asn1`.
     Asn1(Asn1),
+    /// `entropy`.
+    Entropy(Entropy),
     /// `bsize`: of the buffer as a whole.
     Size(Comparison<u32>),
     /// `absent`: of the buffer as a whole.
@@ -224,7 +229,7 @@ impl StepDraft {
             Self::Pcre(value) => value.relative,
             Self::Base64(draft) => draft.decode.relative,
             Self::Asn1(step) => step.is_relative(),
-            Self::Size(_) | Self::Absent(_) => false,
+            Self::Entropy(_) | Self::Size(_) | Self::Absent(_) => false,
         }
     }
     /// How many steps it is, with those inside.

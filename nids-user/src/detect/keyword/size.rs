@@ -9,8 +9,11 @@ use crate::detect::chain::Absence;
 use crate::rule::diagnostic::ReasonKind;
 
 /// Keywords of this family.
-pub const KEYWORDS: &[Keyword] =
-    &[Keyword { name: "bsize", apply: bsize }, Keyword { name: "absent", apply: absent }];
+pub const KEYWORDS: &[Keyword] = &[
+    Keyword { name: "bsize", apply: bsize },
+    Keyword { name: "bufferlen", apply: bufferlen },
+    Keyword { name: "absent", apply: absent },
+];
 
 /// Both are of one buffer, which the payload, packets and pieces of streams, is not.
 fn in_sticky_buffer(draft: &Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
@@ -24,6 +27,26 @@ fn in_sticky_buffer(draft: &Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
 fn bsize(draft: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
     in_sticky_buffer(draft, keyword)?;
     let size = comparison(keyword.value()?)?;
+    draft.push(keyword, StepDraft::Size(size))
+}
+
+/// Snort 3's: a range includes its ends with `<=>` only (Snort 3 manual, "bufferlen").
+fn bufferlen(draft: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
+    let value = keyword.value()?;
+    if let Some((_, word)) = value.split_once(",") {
+        return Err(word.bad("a length that counts from the last match is not supported"));
+    }
+    in_sticky_buffer(draft, keyword)?;
+    let size = match value.split_once("<=>") {
+        None => comparison(value)?,
+        Some((least, most)) => {
+            let (least, most) = (least.number(0, u32::MAX)?, most.number(0, u32::MAX)?);
+            if least > most {
+                return Err(value.bad("no length is in this range"));
+            }
+            Comparison::Within(least, most)
+        }
+    };
     draft.push(keyword, StepDraft::Size(size))
 }
 

@@ -3,17 +3,25 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::content;
 use super::number::{Comparison, comparison};
 use super::value::{Fault, Use, Word};
 use super::{Draft, Keyword};
 use crate::app::tls::{Certificate, Messages, Transaction};
 use crate::app::{AppProtocol, AppProtocols};
+use crate::detect::buffer::AppBuffer;
 use crate::detect::transaction::Question;
 use crate::flow::FlowDirection;
 
 /// Keywords of this family.
 pub const KEYWORDS: &[Keyword] = &[
     Keyword { name: "tls.version", apply: version },
+    Keyword { name: "tls.subject", apply: |draft, word| older(draft, word, AppBuffer::TlsSubject) },
+    Keyword { name: "tls.issuerdn", apply: |draft, word| older(draft, word, AppBuffer::TlsIssuer) },
+    Keyword {
+        name: "tls.fingerprint",
+        apply: |draft, word| older(draft, word, AppBuffer::TlsFingerprint),
+    },
     Keyword { name: "ssl_version", apply: versions },
     Keyword { name: "ssl_state", apply: state },
     Keyword {
@@ -46,12 +54,12 @@ pub const KEYWORDS: &[Keyword] = &[
 pub enum TlsTest {
     /// `tls.version`: the version of this side.
     Version(u16),
-    /// `ssl_version`: one of these bits, or none of them.
+    /// `ssl_version`: one of these, or a version that is none of those. By [`bit`].
     Versions {
-        /// By [`bit`].
+        /// One of these.
         of: u8,
-        /// None of them.
-        negated: bool,
+        /// None of those; 0: not asked for.
+        none_of: u8,
     },
     /// `ssl_state`: one of these messages was seen, or one not.
     Messages {
@@ -89,8 +97,9 @@ impl TlsTest {
         let own = || tls.certificates(direction).first();
         match self {
             Self::Version(wanted) => version == *wanted,
-            Self::Versions { of, negated } => {
-                bit(version) != 0 && (bit(version) & of != 0) != *negated
+            Self::Versions { of, none_of } => {
+                let bit = bit(version);
+                bit & of != 0 || (bit != 0 && *none_of != 0 && bit & none_of == 0)
             }
             Self::Messages { seen, unseen } => {
                 (tls.messages.0 & seen.0 != 0) || (unseen.0 != 0 && tls.messages.0 & unseen.0 == 0)
@@ -110,6 +119,12 @@ impl TlsTest {
             }),
         }
     }
+}
+
+/// A content of a buffer, from before there were sticky buffers.
+fn older(draft: &mut Draft<'_>, keyword: &Use<'_>, buffer: AppBuffer) -> Result<(), Fault> {
+    content::content(draft, keyword)?;
+    draft.move_content(keyword, buffer)
 }
 
 fn flag(draft: &mut Draft<'_>, keyword: &Use<'_>, test: TlsTest) -> Result<(), Fault> {
@@ -141,13 +156,13 @@ fn version(draft: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
 
 fn versions(draft: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
     let value = keyword.value()?.unquote();
-    let (mut of, mut negated) = (0, None);
+    let (mut of, mut none_of) = (0, 0);
     for word in value.split(',').map(Word::trim) {
-        let (not, name) = match word.strip_prefix("!") {
-            Some(name) => (true, name.trim()),
-            None => (false, word),
+        let (list, name) = match word.strip_prefix("!") {
+            Some(name) => (&mut none_of, name.trim()),
+            None => (&mut of, word),
         };
-        let version = match name.text.to_ascii_lowercase().as_str() {
+        *list |= bit(match name.text.to_ascii_lowercase().as_str() {
             "sslv2" => 0x0002,
             "sslv3" => 0x0300,
             "tls1.0" => 0x0301,
@@ -155,14 +170,9 @@ fn versions(draft: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {
             "tls1.2" => 0x0303,
             "tls1.3" => 0x0304,
             _ => return Err(name.bad("must be sslv2, sslv3, tls1.0, tls1.1, tls1.2 or tls1.3")),
-        };
-        if negated.is_some_and(|before| before != not) {
-            return Err(word.bad("either all of the versions have `!` before them or none"));
-        }
-        negated = Some(not);
-        of |= bit(version);
+        });
     }
-    ask(draft, keyword, TlsTest::Versions { of, negated: negated == Some(true) })
+    ask(draft, keyword, TlsTest::Versions { of, none_of })
 }
 
 fn state(draft: &mut Draft<'_>, keyword: &Use<'_>) -> Result<(), Fault> {

@@ -109,6 +109,20 @@ impl<'a> Header<'a> {
         }
     }
 
+    /// Of no packet: the sensor speaks of itself.
+    pub(super) fn of_sensor(event_type: &'static str, time: Timestamp) -> Self {
+        Self {
+            event_type,
+            time,
+            flow_id: None,
+            interface: None,
+            pcap_number: 0,
+            vlan: Vlan::OfPacket(&[]),
+            tuple: None,
+            icmp_response: None,
+        }
+    }
+
     /// From the side that sends in this direction.
     pub(super) fn of_flow(
         event_type: &'static str,

@@ -13,7 +13,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::field::{self, Calendar, put};
-use super::record::{Anomaly, AppRecord, Oddity, Record, TaggedPacket};
+use super::record::{Anomaly, AppRecord, Oddity, Record, Statistics, TaggedPacket};
 use super::settings::EveOptions;
 use crate::capture::{LinkType, Timestamp};
 use crate::detect::alert::Vars;
@@ -55,6 +55,7 @@ impl Eve {
             Record::Anomaly(anomaly) => self.anomaly(out, anomaly),
             Record::Packet(packet) => self.packet(out, packet),
             Record::App(record) => self.app(out, record),
+            Record::Stats(statistics) => self.stats(out, statistics),
             Record::Captured(_) => return,
         }
         out.extend_from_slice(b"}\n");
@@ -120,6 +121,17 @@ impl Eve {
             before = ",";
         }
         out.extend_from_slice(if ints.is_empty() { end.as_bytes() } else { b"}}" });
+    }
+
+    /// The numbers of the sensor.
+    fn stats(&mut self, out: &mut Vec<u8>, statistics: &Statistics) {
+        Header::of_sensor("stats", statistics.time).write(out, &mut self.time);
+        let before = out.len();
+        out.extend_from_slice(b",\"stats\":");
+        // A vector takes everything, and all keys are strings.
+        if serde_json::to_writer(&mut *out, &statistics.stats).is_err() {
+            out.truncate(before);
+        }
     }
 
     /// As Suricata does it, only what has a flow has a Community ID.

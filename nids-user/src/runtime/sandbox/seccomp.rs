@@ -76,6 +76,8 @@ const PLAIN: &[libc::c_long] = &[
     libc::SYS_sched_getaffinity,
     libc::SYS_sched_setaffinity,
     libc::SYS_getcpu,
+    // Without rights a thread can only give way to others.
+    libc::SYS_setpriority,
     libc::SYS_exit,
     libc::SYS_exit_group,
     // Clocks, and waiting.

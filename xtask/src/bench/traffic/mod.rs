@@ -179,7 +179,7 @@ pub fn write_handshakes(path: &Path, connections: u32) -> io::Result<()> {
 }
 
 /// SplitMix64: small, and the same everywhere.
-struct Random(u64);
+pub struct Random(pub u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
@@ -189,7 +189,8 @@ impl Random {
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
     }
-    fn below(&mut self, bound: u64) -> u64 {
+    /// A number below `bound`.
+    pub fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound
     }
     fn bytes(&mut self, len: usize) -> Vec<u8> {
