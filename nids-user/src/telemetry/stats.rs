@@ -138,7 +138,7 @@ pub struct WorkerStats {
 /// One output.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutputStats {
-    /// `console`, `fast`, `eve`.
+    /// `console`, `fast`, `eve`, `pcap`, or one of several such as `eve.soc`.
     pub kind: String,
     /// Its file.
     pub path: Option<String>,
