@@ -8,7 +8,7 @@ use etherparse::PacketBuilder;
 use nids::capture::{Direction, Frame, LinkType, Timestamp};
 use nids::config::Settings;
 use nids::detect::{self, Environment, Ruleset};
-use nids::output::{self, OutputConfig, Policy, Writer};
+use nids::output::{self, OutputSettings, Policy, Writer};
 use nids::rule::parser;
 use nids::runtime::engine::{Engine, EngineConfig, SkipReason};
 use proptest::prelude::*;
@@ -30,7 +30,7 @@ fn rules(text: &str) -> Arc<Ruleset> {
 }
 
 fn engine(eve: &Path) -> (Engine, Writer) {
-    let outputs = OutputConfig { eve: Some(eve.to_owned()), ..OutputConfig::default() };
+    let outputs = [OutputSettings::eve(eve)].into();
     let (alerts, writer) = output::start(outputs, Policy::Block).unwrap();
     (Engine::new(EngineConfig::offline(&Settings::default()), alerts), writer)
 }

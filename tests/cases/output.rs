@@ -13,7 +13,9 @@ use nids::cli::exit::Code;
 use nids::decode::Origin;
 use nids::detect::alert::{Alert, RuleInfo, Target};
 use nids::flow::{FlowDirection, FlowView};
-use nids::output::{LossReason, OutputConfig, OutputCounters, Policy, SinkKind, start};
+use nids::output::{
+    LossReason, OutputConfig, OutputCounters, OutputSettings, Policy, SinkKind, start,
+};
 use nids::rule::ast::Action;
 use proptest::prelude::*;
 
@@ -54,6 +56,8 @@ pub(crate) fn alert(rule: RuleInfo) -> Alert {
         blocked: false,
         app_proto: None,
         app: None,
+        vars: None,
+        evidence: None,
     }
 }
 
@@ -76,7 +80,7 @@ fn view(direction: FlowDirection, bytes: (u64, u64), start: u64) -> FlowView {
 }
 
 fn eve_only(path: impl Into<PathBuf>) -> OutputConfig {
-    OutputConfig { eve: Some(path.into()), ..OutputConfig::default() }
+    [OutputSettings::eve(path)].into()
 }
 
 fn lines(path: &Path) -> Vec<String> {
@@ -87,11 +91,7 @@ fn lines(path: &Path) -> Vec<String> {
 fn render(alerts: Vec<Alert>) -> (Vec<String>, Vec<String>) {
     let dir = tempfile::tempdir().unwrap();
     let (fast, eve) = (dir.path().join("fast.log"), dir.path().join("eve.json"));
-    let config = OutputConfig {
-        fast: Some(fast.clone()),
-        eve: Some(eve.clone()),
-        ..OutputConfig::default()
-    };
+    let config = [OutputSettings::fast(&fast), OutputSettings::eve(&eve)].into();
     let (sender, writer) = start(config, Policy::Block).unwrap();
     let sent = alerts.len() as u64;
     alerts.into_iter().for_each(|alert| sender.send(alert));
@@ -346,17 +346,37 @@ fn files_are_appended_to_and_readable_by_the_group_only() {
 }
 
 #[test]
-fn half_a_line_from_before_is_ended() {
+fn half_a_record_from_before_is_cut_off_and_other_text_is_ended() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("eve.json");
-    fs::write(&path, "{\"timestamp\":\"2026-").unwrap();
-    let (sender, writer) = start(eve_only(&path), Policy::Block).unwrap();
+    let whole = "{\"timestamp\":\"2026\"}\n";
+    for (before, stays) in [
+        ("{\"timestamp\":\"2026-", ""),
+        (&format!("{whole}{{\"timestamp\":\"2026-"), whole),
+        (&format!("{whole}{{\"ti"), whole),
+        (&format!("{whole}{{"), whole),
+        (whole, whole),
+        ("{\"not\":\"ours\"", "{\"not\":\"ours\"\n"),
+        ("notes of somebody", "notes of somebody\n"),
+        ("", ""),
+    ] {
+        fs::write(&path, before).unwrap();
+        let (sender, writer) = start(eve_only(&path), Policy::Block).unwrap();
+        sender.send(alert(rule(1, "x")));
+        assert_balance(&writer.finish(), 1);
+        let text = fs::read_to_string(&path).unwrap();
+        let added = text.strip_prefix(stays).unwrap();
+        assert_eq!(added.matches('\n').count(), 1, "{added}");
+        serde_json::from_str::<serde_json::Value>(added).unwrap();
+    }
+    // A line of the fast file cannot be told from text.
+    let path = dir.path().join("fast.log");
+    fs::write(&path, "11/24/2026-02:03").unwrap();
+    let (sender, writer) = start([OutputSettings::fast(&path)].into(), Policy::Block).unwrap();
     sender.send(alert(rule(1, "x")));
     assert_balance(&writer.finish(), 1);
     let lines = lines(&path);
-    assert_eq!(lines.len(), 2);
-    assert_eq!(lines[0], "{\"timestamp\":\"2026-");
-    serde_json::from_str::<serde_json::Value>(&lines[1]).unwrap();
+    assert_eq!((lines.len(), lines[0].as_str()), (2, "11/24/2026-02:03"));
 }
 
 #[test]
@@ -370,10 +390,7 @@ fn what_cannot_be_opened_is_refused_with_73() {
     for (config, words) in [
         (eve_only(missing), "No such file or directory"),
         (eve_only(folder), "Is a directory"),
-        (
-            OutputConfig { fast: Some(same), eve: Some(link), ..OutputConfig::default() },
-            "are the same file",
-        ),
+        ([OutputSettings::fast(same), OutputSettings::eve(link)].into(), "are the same file"),
     ] {
         let failure = start(config, Policy::Count).unwrap_err();
         assert_eq!(failure.code, Code::CannotCreate);
@@ -384,8 +401,7 @@ fn what_cannot_be_opened_is_refused_with_73() {
 /// Both outputs to /dev/null are no conflict: only a regular file would be torn.
 #[test]
 fn two_outputs_may_share_a_device() {
-    let null = Some(PathBuf::from("/dev/null"));
-    let config = OutputConfig { fast: null.clone(), eve: null, ..OutputConfig::default() };
+    let config = [OutputSettings::fast("/dev/null"), OutputSettings::eve("/dev/null")].into();
     let (sender, writer) = start(config, Policy::Count).unwrap();
     sender.send(alert(rule(1, "x")));
     assert_balance(&writer.finish(), 1);
@@ -395,11 +411,7 @@ fn two_outputs_may_share_a_device() {
 fn a_full_disk_is_counted_and_stops_nobody_else() {
     let dir = tempfile::tempdir().unwrap();
     let eve = dir.path().join("eve.json");
-    let config = OutputConfig {
-        fast: Some("/dev/full".into()),
-        eve: Some(eve.clone()),
-        ..OutputConfig::default()
-    };
+    let config = [OutputSettings::fast("/dev/full"), OutputSettings::eve(&eve)].into();
     let (sender, writer) = start(config, Policy::Block).unwrap();
     let sent = 20_000;
     for sid in 0..sent {
@@ -445,8 +457,10 @@ fn a_disk_that_fills_up_and_is_freed() {
     }
     wait_for("full disk", || fs::metadata(&path).unwrap().len() >= 40 << 10);
     std::thread::sleep(Duration::from_millis(50));
-    let half = fs::read(&path).unwrap();
-    assert_ne!(half.last(), Some(&b'\n'), "the case is not hit: the last line is whole");
+    // The disk took half a line: it is cut off again.
+    let full = fs::read(&path).unwrap();
+    assert_eq!(full.last(), Some(&b'\n'));
+    assert!(free(dir.path()) == 0 || writer.counters().sinks[0].written < sent.into());
     fs::remove_file(&ballast).unwrap();
     wait_for("recovery", || writer.counters().sinks[0].written > 250 || free(dir.path()) == 0);
     let counters = writer.finish();

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use nids::output::follow::Follower;
-use nids::output::{OutputConfig, Policy, start};
+use nids::output::{OutputSettings, Policy, start};
 use proptest::prelude::*;
 
 use super::output::{alert, rule};
@@ -38,11 +38,7 @@ fn new_log() -> (tempfile::TempDir, PathBuf) {
 fn what_the_writer_writes_is_what_the_follower_reads() {
     let (dir, eve) = new_log();
     let fast = dir.path().join("fast.log");
-    let config = OutputConfig {
-        eve: Some(eve.clone()),
-        fast: Some(fast.clone()),
-        ..OutputConfig::default()
-    };
+    let config = [OutputSettings::eve(&eve), OutputSettings::fast(&fast)].into();
     let (sender, writer) = start(config, Policy::Block).unwrap();
     for sid in 0..1000 {
         sender.send(alert(rule(sid, "both formats")));
@@ -151,7 +147,7 @@ fn rubbish_is_counted_and_skipped() {
 #[test]
 fn as_an_iterator_through_a_rotation_of_the_writer() {
     let (dir, path) = new_log();
-    let config = OutputConfig { eve: Some(path.clone()), ..OutputConfig::default() };
+    let config = [OutputSettings::eve(&path)].into();
     let (sender, writer) = start(config, Policy::Block).unwrap();
     let follower = Follower::wait_for(&path);
     let reader = std::thread::spawn(move || -> Vec<u32> {

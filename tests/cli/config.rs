@@ -44,7 +44,8 @@ fn the_file_that_is_shipped_has_every_key_and_changes_nothing() {
     let entries = uncommented.iter().filter(|line| !line.starts_with(['#', '['])).count();
     assert!(entries > 80, "{entries}");
     let toml = uncommented.join("\n");
-    let placeholders = [("\"N\"", "1"), ("\"KIB\"", "64"), ("DIALECT", "suricata")];
+    let placeholders =
+        [("\"N\"", "1"), ("\"KIB\"", "64"), ("DIALECT", "suricata"), ("TYPES", "alert")];
     let toml = placeholders.iter().fold(toml, |toml, (from, to)| toml.replace(from, to));
     let (command, _folder) = nids(&toml, &["config", "--check"]);
     let (told, wrong) = output(command, 0);

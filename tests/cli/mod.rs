@@ -6,5 +6,6 @@ mod config;
 mod errors;
 mod explain;
 mod monitor;
+mod outputs;
 mod read;
 mod running;

@@ -16,6 +16,7 @@ mod mission;
 mod monitor;
 pub mod netns;
 mod operation;
+mod outputs;
 mod process;
 mod program;
 pub mod reference;

@@ -10,6 +10,7 @@ mod explain;
 pub mod interrupt;
 pub mod monitor;
 mod observe;
+mod outputs;
 pub mod read;
 pub mod refused;
 pub mod reload;

@@ -8,13 +8,12 @@ use std::time::Instant;
 
 use super::exit::{Code, Failure};
 use super::observe::{ProfileArgs, Traces, observation};
+use super::outputs::OutputArgs;
 use super::rules::RuleArgs;
 use super::{interrupt, say};
 use crate::capture::pcap::{PcapError, PcapSource};
 use crate::config::{ChecksumChecks, Settings};
-use crate::output::{
-    self, EveType, LossReason, OutputConfig, OutputCounters, Policy, SinkKind, Statistics,
-};
+use crate::output::{self, EveType, LossReason, OutputCounters, Policy, SinkKind, Statistics};
 use crate::rule::id::RuleId;
 use crate::runtime::engine::{Engine, EngineConfig, SkipReason};
 use crate::runtime::rules::RuleSource;
@@ -34,22 +33,8 @@ pub struct Args {
     /// Rules: a file, or a folder with *.rules [default: rules/ here, else the built-in ones].
     #[arg(long, short, value_name = "PATH")]
     rules: Vec<PathBuf>,
-    /// Write alerts, or what --eve-types says, as EVE JSON to this file.
-    #[arg(long, value_name = "FILE")]
-    eve: Option<PathBuf>,
-    /// What to write there: alerts, flows that ended (as one record, or as one for each direction), what
-    /// is odd about packets, and at the end the numbers.
-    #[arg(
-        long,
-        value_name = "TYPES",
-        value_delimiter = ',',
-        default_value = "alert,packet",
-        requires = "eve"
-    )]
-    eve_types: Vec<EveType>,
-    /// Write alerts in Snort's fast format to this file.
-    #[arg(long, value_name = "FILE")]
-    fast: Option<PathBuf>,
+    #[command(flatten)]
+    outputs: OutputArgs,
     /// Show alerts on standard output even where a file is named for them.
     #[arg(long)]
     console: bool,
@@ -82,22 +67,16 @@ pub struct Args {
 /// Reads the file to its end, or to Ctrl-C.
 pub fn run(args: Args) -> Result<(), Failure> {
     messages::start(LogLevel::Info);
-    let settings = settings(&args)?;
+    let mut settings = settings(&args)?;
     let rules =
         RuleSource::new(&args.rules, &settings, args.strict).with_places(!args.trace.is_empty());
     // The file before the rules: a mistyped name shows at once.
     let mut source = PcapSource::open(&args.file).map_err(|error| unreadable(&args.file, error))?;
     let generation = rules.build()?;
-    let outputs = OutputConfig {
-        console: args.console
-            || (args.eve.is_none() && args.fast.is_none() && args.trace.is_empty()),
-        fast: args.fast.clone(),
-        eve: args.eve.clone(),
-        eve_types: args.eve_types.iter().copied().collect(),
-        community_id: settings.community_id(),
-        ..OutputConfig::default()
-    };
-    let (alerts, writer) = output::start(outputs, Policy::Block)?;
+    let outputs = &mut settings.outputs;
+    let told = outputs.has_alerts() || outputs.uses_stdout() || !args.trace.is_empty();
+    outputs.console = args.console || !told;
+    let (alerts, writer) = output::start(outputs.clone(), Policy::Block)?;
     for id in &args.trace {
         if !generation.rules.has(*id) {
             return Err(Failure::new(
@@ -206,6 +185,7 @@ fn settings(args: &Args) -> Result<Settings, Failure> {
     let mut settings = Settings::default();
     settings.set_all(&args.set, args.lenient)?;
     args.rule_args.apply(&mut settings);
+    args.outputs.apply(&mut settings);
     if let Some(checks) = args.checksums.as_deref().and_then(ChecksumChecks::from_switch) {
         settings.pcap_checksums = checks;
     }
@@ -224,7 +204,7 @@ fn losses(counters: &OutputCounters) -> String {
     for sink in &counters.sinks {
         for (reason, count) in &sink.lost {
             if (sink.kind, *reason) != (SinkKind::Console, LossReason::BrokenPipe) {
-                parts.push(format!("{count} lost by {} ({reason})", sink.kind));
+                parts.push(format!("{count} lost by {} ({reason})", sink.label));
             }
         }
     }

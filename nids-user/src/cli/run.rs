@@ -13,12 +13,13 @@ use nix::unistd::{Gid, Uid};
 use super::arguments::{self, Configuration};
 use super::exit::{Code, Failure};
 use super::observe::{ProfileArgs, observation};
+use super::outputs::OutputArgs;
 use super::rules::RuleArgs;
 use crate::capture::interface;
 use crate::capture::xdp::{self, Capture, DirectionChoice, ModeChoice};
 use crate::config::{ChecksumChecks, Settings};
 use crate::detect::memory::Shared;
-use crate::output::{self, EveType, Opened, OutputConfig, Policy};
+use crate::output::{self, Opened, Policy};
 use crate::runtime::control::Control;
 use crate::runtime::engine::{Engine, EngineConfig};
 use crate::runtime::privilege::Identity;
@@ -45,23 +46,9 @@ pub struct Args {
     /// Rules: a file, or a folder with *.rules [default: rules/ here, else the built-in ones].
     #[arg(long, short, value_name = "PATH")]
     rules: Vec<PathBuf>,
-    /// Write alerts, or what --eve-types says, as EVE JSON to this file.
-    #[arg(long, value_name = "FILE")]
-    eve: Option<PathBuf>,
-    /// What to write there: alerts, flows that ended (as one record, or as one for each direction), what
-    /// is odd about packets, and the numbers of the sensor from time to time.
-    #[arg(
-        long,
-        value_name = "TYPES",
-        value_delimiter = ',',
-        default_value = "alert,packet",
-        requires = "eve"
-    )]
-    eve_types: Vec<EveType>,
-    /// Write alerts in Snort's fast format to this file.
-    #[arg(long, value_name = "FILE")]
-    fast: Option<PathBuf>,
-    /// Show alerts on standard output (this is the default).
+    #[command(flatten)]
+    outputs: OutputArgs,
+    /// Show alerts on standard output (the default, unless another output goes there).
     #[arg(long, overrides_with = "quiet")]
     console: bool,
     /// Do not show alerts on standard output.
@@ -180,15 +167,9 @@ pub fn run(args: Args) -> Result<(), Failure> {
         None => (Uid::effective(), Gid::effective()),
     };
     let mut services = Services::open(&settings.service, owner)?;
-    let outputs = OutputConfig {
-        console: !args.quiet,
-        fast: args.fast.clone(),
-        eve: args.eve.clone(),
-        eve_types: args.eve_types.iter().copied().collect(),
-        community_id: settings.community_id(),
-        ..OutputConfig::default()
-    };
-    let outputs = output::open(outputs, Policy::Count)?;
+    args.outputs.apply(&mut settings);
+    settings.outputs.console = args.console || !(args.quiet || settings.outputs.uses_stdout());
+    let outputs = output::open(settings.outputs.clone(), Policy::Count)?;
     let (mut capture, rings) = Capture::open(&capture_settings(&args, &settings, interfaces))?;
     let notes = capture.notes().iter().map(|note| Finding::of_note(note));
     let processors = worker::places(rings.len());
@@ -280,7 +261,7 @@ fn give_up_rights(
         read: [source.read_paths(), security.read.clone(), configuration.into_iter().collect()]
             .concat(),
         write: [write, security.write.clone()].concat(),
-        network: false,
+        network: outputs.uses_network(),
         landlock: security.landlock,
         seccomp: security.seccomp,
     };

@@ -2,6 +2,7 @@
 
 use super::{ChecksumChecks, SettingError, Settings, rules, service, value};
 use crate::detect::order::ActionOrder;
+use crate::output::settings::Refusal;
 use crate::stream;
 use crate::suggest;
 
@@ -21,6 +22,8 @@ enum Effect {
     HostPolicy,
     /// `datasets.NAME.FIELD`.
     Dataset,
+    /// `outputs.KIND.NAME.KEY`.
+    Output,
     /// One more file of reputations: `reputation-files.0`.
     ReputationFile,
     /// Its function is not there.
@@ -32,7 +35,7 @@ enum Effect {
     },
 }
 
-use Effect::{Apply, Dataset, HostPolicy, Missing, ReputationFile, Variable};
+use Effect::{Apply, Dataset, HostPolicy, Missing, Output, ReputationFile, Variable};
 
 const A_PATH: &str = "a path";
 const PATHS: &str = "paths as in [a.rules, more/*.rules]";
@@ -310,6 +313,7 @@ const KEYS: &[(&str, Effect)] = &[
             },
         },
     ),
+    ("outputs.**", Output),
     ("stream.midstream", stream!(midstream, YES_OR_NO, value::boolean)),
     ("stream.midstream-policy", Missing { in_force: &["ignore"], reason: NO_IPS }),
     ("stream.async-oneside", stream!(async_oneside, YES_OR_NO, value::boolean)),
@@ -625,7 +629,7 @@ pub(super) fn patterns() -> impl Iterator<Item = &'static str> {
 pub(super) fn apply(settings: &mut Settings, key: &str, value: &str) -> Result<(), SettingError> {
     let Some((_, effect)) = KEYS.iter().find(|(pattern, _)| matches(pattern, key)) else {
         let names = KEYS.iter().map(|(pattern, _)| *pattern).filter(|name| !name.contains('*'));
-        let suggestion = suggest::nearest(key, names);
+        let suggestion = suggest::nearest(key, names).map(Box::from);
         return Err(SettingError::Unknown { key: key.to_owned(), suggestion });
     };
     match effect {
@@ -651,6 +655,23 @@ pub(super) fn apply(settings: &mut Settings, key: &str, value: &str) -> Result<(
                 expected: "type, load, save, state, memcap or hashsize at its end, and what fits",
             })
         }
+        Output => {
+            let of_outputs = key.strip_prefix("outputs.").unwrap_or(key);
+            settings.outputs.set(of_outputs, value).map_err(|refusal| {
+                let key = key.to_owned();
+                match refusal {
+                    Refusal::Unknown(near) => {
+                        // Only one part of the key is wrong.
+                        let suggestion = near.map(|near| near_key(of_outputs, near));
+                        SettingError::Unknown { key, suggestion }
+                    }
+                    Refusal::Value(expected) => {
+                        SettingError::Value { key, value: value.to_owned(), expected }
+                    }
+                    Refusal::Missing(reason) => SettingError::Missing { key, reason },
+                }
+            })
+        }
         ReputationFile => {
             settings.reputation.files.push(value.into());
             Ok(())
@@ -661,6 +682,19 @@ pub(super) fn apply(settings: &mut Settings, key: &str, value: &str) -> Result<(
             Ok(())
         }
         Missing { reason, .. } => Err(SettingError::Missing { key: key.to_owned(), reason }),
+    }
+}
+
+/// The key of an output with the part in the place of the one that is mistyped.
+fn near_key(key: &str, part: &str) -> Box<str> {
+    let mut parts = key.splitn(3, '.');
+    let (kind, name) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    let kinds = ["eve", "fast", "pcap"];
+    match kinds.contains(&kind) {
+        true => format!("outputs.{kind}.{name}.{part}").into(),
+        false => {
+            format!("outputs.{part}.{}", key.split_once('.').map_or("", |(_, rest)| rest)).into()
+        }
     }
 }
 

@@ -24,6 +24,7 @@ use crate::detect::dataset::DatasetSettings;
 use crate::detect::iprep::ReputationSettings;
 use crate::detect::order::ActionOrder;
 use crate::flow::Limits;
+use crate::output::OutputConfig;
 use crate::rule::variables::Variables;
 use crate::stream;
 
@@ -84,6 +85,8 @@ pub struct Settings {
     pub community_id_seed: u16,
     /// `control.*`, `metrics.*`, `stats.*`: what a running sensor serves.
     pub service: ServiceSettings,
+    /// `outputs.*`. Its Community ID is that of the settings above.
+    pub outputs: OutputConfig,
 }
 
 impl Default for Settings {
@@ -114,6 +117,7 @@ impl Default for Settings {
             community_id: false,
             community_id_seed: 0,
             service: ServiceSettings::default(),
+            outputs: OutputConfig::default(),
         }
     }
 }
@@ -159,7 +163,7 @@ pub enum SettingError {
         /// The key.
         key: String,
         /// One that is spelled much alike.
-        suggestion: Option<&'static str>,
+        suggestion: Option<Box<str>>,
     },
     /// The key is known, its function is not there.
     Missing {

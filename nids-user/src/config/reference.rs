@@ -293,6 +293,105 @@ pub const DOCS: &[Doc] = &[
         Is("auto"),
         "Verify checksums of capture files: auto, yes or no.",
     ),
+    at_start(
+        "outputs.eve.0.enabled",
+        Is("yes"),
+        "Several outputs of a kind have names of their own in the place of the 0: see docs/outputs.md.",
+    ),
+    at_start(
+        "outputs.eve.0.filename",
+        Like("/var/log/nids/eve.json"),
+        "EVE JSON: a file, or a Unix socket. --eve is short for this.",
+    ),
+    at_start(
+        "outputs.eve.0.rotate-size",
+        Is("no"),
+        "A file is put away before it grows beyond this.",
+    ),
+    at_start(
+        "outputs.eve.0.rotate-interval",
+        Is("no"),
+        "A file is put away at each multiple of this: 15m, 1h, 1d.",
+    ),
+    at_start("outputs.eve.0.max-files", Is("no"), "Old files that are kept."),
+    at_start("outputs.eve.0.compression", Is("none"), "zstd: of old files."),
+    at_start(
+        "outputs.eve.0.disk-full",
+        Is("keep"),
+        "keep: the oldest wait. drop: all is lost until there is room.",
+    ),
+    at_start(
+        "outputs.eve.0.backlog",
+        Is("1mb"),
+        "Bytes that may wait while they cannot be written.",
+    ),
+    at_start(
+        "outputs.eve.0.filetype",
+        Is("regular"),
+        "regular, unix_stream, unix_dgram, stdout or syslog.",
+    ),
+    at_start(
+        "outputs.eve.0.server",
+        Is("unix:/dev/log"),
+        "Syslog: unix:PATH, udp:HOST:PORT or tcp:HOST:PORT.",
+    ),
+    at_start("outputs.eve.0.facility", Is("local5"), ""),
+    at_start("outputs.eve.0.level", Is("info"), ""),
+    at_start("outputs.eve.0.identity", Is("nids"), ""),
+    at_start("outputs.eve.0.framing", Is("octet-counting"), "Over TCP; or newline."),
+    at_start("outputs.eve.0.types", Is("[alert, packet]"), "Types of records."),
+    at_start("outputs.eve.0.metadata", Is("yes"), "Flow bits and numbers that rules have set."),
+    at_start("outputs.eve.0.alert.payload", Is("no"), "The payload in base64."),
+    at_start("outputs.eve.0.alert.payload-printable", Is("no"), "The payload as text."),
+    at_start("outputs.eve.0.alert.payload-buffer-size", Is("4kb"), "Bytes of a stream's payload."),
+    at_start("outputs.eve.0.alert.packet", Is("no"), "The packet in base64."),
+    at_start("outputs.eve.0.alert.metadata.flow", Is("yes"), "The flow of the packet."),
+    at_start(
+        "outputs.eve.0.alert.metadata.rule.metadata",
+        Is("yes"),
+        "What the rule says of itself.",
+    ),
+    at_start("outputs.eve.0.alert.metadata.rule.reference", Is("yes"), ""),
+    at_start("outputs.eve.0.anomaly.packethdr", Is("no"), "The begin of the packet."),
+    at_start("outputs.fast.0.enabled", Is("yes"), ""),
+    at_start(
+        "outputs.fast.0.filename",
+        Like("/var/log/nids/fast.log"),
+        "Snort's fast lines. --fast is short for this.",
+    ),
+    at_start("outputs.fast.0.rotate-size", Is("no"), ""),
+    at_start("outputs.fast.0.rotate-interval", Is("no"), ""),
+    at_start("outputs.fast.0.max-files", Is("no"), ""),
+    at_start("outputs.fast.0.compression", Is("none"), ""),
+    at_start("outputs.fast.0.disk-full", Is("keep"), ""),
+    at_start("outputs.fast.0.backlog", Is("1mb"), ""),
+    at_start("outputs.pcap.0.enabled", Is("yes"), ""),
+    at_start(
+        "outputs.pcap.0.filename",
+        Like("/var/log/nids/alert.pcapng"),
+        "Packets of alerting flows. --alert-pcap is short for this.",
+    ),
+    at_start("outputs.pcap.0.rotate-size", Is("100mb"), ""),
+    at_start("outputs.pcap.0.rotate-interval", Is("no"), ""),
+    at_start("outputs.pcap.0.max-files", Is("10"), ""),
+    at_start("outputs.pcap.0.compression", Is("none"), ""),
+    at_start("outputs.pcap.0.disk-full", Is("keep"), ""),
+    at_start("outputs.pcap.0.backlog", Is("16mb"), ""),
+    at_start(
+        "outputs.pcap.0.conditional",
+        Is("alerts"),
+        "Or tag: what the tag of a rule asks for.",
+    ),
+    at_start(
+        "outputs.pcap.0.flow-limit",
+        Is("10mb"),
+        "Bytes of a flow that are kept from its alert on.",
+    ),
+    at_start(
+        "outputs.pcap.0.look-back",
+        Is("8mb"),
+        "Bytes of recent packets that each worker remembers, for those before an alert.",
+    ),
 ];
 
 /// What is known of a key.
@@ -439,11 +538,14 @@ mod tests {
 
     #[test]
     fn each_key_with_a_function_is_told_of_and_no_other() {
+        let outputs = crate::output::settings::keys();
         let mut keys: Vec<_> = key::patterns().collect();
+        keys.extend(outputs.iter().map(String::as_str));
         let mut docs: Vec<_> = DOCS.iter().map(|doc| doc.key).collect();
         // Fields of one set, and second ways to write a list: they are in the documentation.
         keys.retain(|key| {
-            !["datasets.*.*", "host-os-policy.*.*", "reputation-files.*"].contains(key)
+            !["datasets.*.*", "host-os-policy.*.*", "reputation-files.*", "outputs.**"]
+                .contains(key)
         });
         keys.sort_unstable();
         docs.sort_unstable();
@@ -452,10 +554,13 @@ mod tests {
 
     #[test]
     fn the_defaults_are_what_settings_begin_with() {
-        let begin =
-            format!("{:?}", Settings { variables: Default::default(), ..Settings::default() });
         for doc in DOCS {
-            let mut settings = Settings::default();
+            let mut settings = Settings { variables: Default::default(), ..Settings::default() };
+            if let Some(of_output) = doc.key.strip_prefix("outputs.") {
+                // The output itself is no default.
+                settings.outputs.set(of_output, "").unwrap_err();
+            }
+            let begin = format!("{settings:?}");
             match doc.unset {
                 Is(text) => {
                     settings.set(&format!("{}={text}", doc.key)).unwrap();

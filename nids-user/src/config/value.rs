@@ -16,7 +16,7 @@ pub(crate) fn boolean(text: &str) -> Option<bool> {
 }
 
 /// Whole seconds.
-pub(super) fn seconds(text: &str) -> Option<Duration> {
+pub(crate) fn seconds(text: &str) -> Option<Duration> {
     text.parse::<u32>().ok().map(|seconds| Duration::from_secs(seconds.into()))
 }
 
@@ -44,22 +44,22 @@ pub(crate) fn size(text: &str) -> Option<u64> {
 }
 
 /// Bytes, as [`size`] has them.
-pub(super) fn memory<T: TryFrom<u64>>(text: &str) -> Option<T> {
+pub(crate) fn memory<T: TryFrom<u64>>(text: &str) -> Option<T> {
     T::try_from(size(text)?).ok()
 }
 
 /// A whole number.
-pub(super) fn number<T: std::str::FromStr>(text: &str) -> Option<T> {
+pub(crate) fn number<T: std::str::FromStr>(text: &str) -> Option<T> {
     text.parse().ok()
 }
 
 /// A path that is not empty.
-pub(super) fn path(text: &str) -> Option<PathBuf> {
+pub(crate) fn path(text: &str) -> Option<PathBuf> {
     (!text.is_empty()).then(|| text.into())
 }
 
 /// `any`, one port, or a list of up to four in brackets.
-pub(super) fn few_ports(text: &str) -> Option<UdpPorts> {
+pub(crate) fn few_ports(text: &str) -> Option<UdpPorts> {
     if text.eq_ignore_ascii_case("any") {
         return Some(UdpPorts::Any);
     }
@@ -69,7 +69,7 @@ pub(super) fn few_ports(text: &str) -> Option<UdpPorts> {
 }
 
 /// Addresses and prefixes, in brackets where there are several.
-pub(super) fn networks(text: &str) -> Option<Vec<(IpAddr, u8)>> {
+pub(crate) fn networks(text: &str) -> Option<Vec<(IpAddr, u8)>> {
     let list = text.strip_prefix('[').and_then(|list| list.strip_suffix(']')).unwrap_or(text);
     list.split(',')
         .map(|net| {

@@ -3,8 +3,9 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::bits::{FlowVars, Names};
 use crate::app::AppProtocol;
-use crate::capture::{Direction, Timestamp};
+use crate::capture::{Direction, LinkType, Timestamp};
 use crate::decode::Origin;
 use crate::flow::FlowView;
 use crate::rule::ast::Action;
@@ -85,6 +86,52 @@ pub struct Alert {
     pub app_proto: Option<AppProtocol>,
     /// The transaction it was found in.
     pub app: Option<Box<AppFound>>,
+    /// What rules remember of the flow, where there is any and an output wants it.
+    pub vars: Option<Box<Vars>>,
+    /// The bytes that it is about, where an output wants them.
+    pub evidence: Option<Box<Evidence>>,
+}
+
+/// The bytes that an alert is about. What no output wants is empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Evidence {
+    /// The payload: of the stream up to the match, or of the packet.
+    pub payload: Box<[u8]>,
+    /// The rule matched the stream, and not the packet alone.
+    pub in_stream: bool,
+    /// The packet's frame, or the datagram that was put together.
+    pub packet: Box<[u8]>,
+    /// How the packet begins.
+    pub link: LinkType,
+}
+
+impl Evidence {
+    /// How many they are.
+    pub fn bytes(&self) -> usize {
+        self.payload.len() + self.packet.len()
+    }
+}
+
+/// What rules remember of a flow, with the names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Vars {
+    /// `flowbits` that are set.
+    pub bits: Vec<Arc<str>>,
+    /// `flowint`.
+    pub ints: Vec<(Arc<str>, u32)>,
+}
+
+impl Vars {
+    /// Those of a flow; `None` where there are none.
+    pub fn of(flow: Option<&FlowVars>) -> Option<Box<Self>> {
+        let (flow, names) = (flow?, Names::process());
+        let ints = flow.ints().iter().filter_map(|(id, value)| Some((id.name(names)?, *value)));
+        let vars = Self {
+            bits: flow.bits().flow_bits().filter_map(|bit| bit.name(names)).collect(),
+            ints: ints.collect(),
+        };
+        (!vars.bits.is_empty() || !vars.ints.is_empty()).then(|| Box::new(vars))
+    }
 }
 
 /// The transaction of an alert.

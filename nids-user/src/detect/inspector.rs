@@ -15,6 +15,7 @@ use crate::stream::Chunk;
 
 use super::alert::RuleInfo;
 use super::app_inspector::{AppInspector, Match, With};
+use super::bits::FlowVars;
 use super::chain::{Input, Scratch, Verdict};
 use super::gate::Facts;
 use super::group::{Group, GroupId, Scanned};
@@ -127,6 +128,8 @@ pub struct Outcome {
     pub flow_dropped: bool,
     /// The packet is to be logged, for the `tag` of a rule.
     pub tagged: bool,
+    /// A rule with a `tag` has matched.
+    pub tag_began: bool,
 }
 
 /// The transaction of a match.
@@ -145,6 +148,10 @@ pub struct Found<'a> {
     pub rule: &'a Arc<RuleInfo>,
     /// Its action, or the one that a `rate_filter` puts in its place.
     pub action: Action,
+    /// It matched a piece of the stream, or a transaction in it.
+    pub in_stream: bool,
+    /// What rules remember of the packet's flow.
+    pub vars: Option<&'a FlowVars>,
     /// The transaction it has matched in.
     pub transaction: Option<FoundIn<'a>>,
 }
@@ -593,6 +600,7 @@ impl Inspector {
                 Action::Alert | Action::Log => {}
             }
             if let Some(tag) = &signature.tag {
+                outcome.tag_began = true;
                 match (tag.scope, &mut *kept, ends) {
                     (tag::Scope::Session, Some((state, budget)), _) => {
                         FlowTags::add(state, key, tag, time, budget);
@@ -624,7 +632,10 @@ impl Inspector {
                 }
                 FoundIn { id, objects: &self.objects }
             });
-            found(Found { rule, action, transaction });
+            let in_stream = self.streamed.contains(&index)
+                || transaction.is_some() && matches!(packet.transport, Transport::Tcp(_));
+            let vars = kept.as_ref().and_then(|(state, _)| state.vars());
+            found(Found { rule, action, transaction, in_stream, vars });
             if is_last {
                 break;
             }

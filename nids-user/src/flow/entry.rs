@@ -184,6 +184,10 @@ pub struct Flow {
     pub alerted: bool,
     /// What rules remember of it.
     pub state: FlowState,
+    /// Bytes of its packets that are still to be kept, once it has alerted.
+    pub to_capture: Option<u32>,
+    /// The last of its packets among the recent ones; 0: none.
+    pub recent: u64,
     /// What the kernel lets by of it; `None`: nothing so far.
     pub shunt: Option<Box<Shunt>>,
     /// The client is the second end of the key.
@@ -212,6 +216,11 @@ impl Flow {
             _ if self.packets.contains(&0) => Stage::New,
             _ => Stage::Established,
         }
+    }
+
+    /// Whether its packets are kept for an alert, so that none may be let by unseen.
+    pub fn is_captured(&self) -> bool {
+        self.to_capture.is_some_and(|left| left > 0)
     }
 
     /// When its time runs out, in nanoseconds.
@@ -253,6 +262,8 @@ impl Flow {
             dropped: false,
             alerted: false,
             state: FlowState::default(),
+            to_capture: None,
+            recent: 0,
             shunt: None,
             client_second: false,
         }

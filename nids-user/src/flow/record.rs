@@ -7,6 +7,7 @@ use super::entry::{End, Flow, Kind, Stage, TtlRange};
 use super::key::Ends;
 use crate::app::AppProtocol;
 use crate::capture::Timestamp;
+use crate::detect::alert::Vars;
 use crate::stream::State;
 
 /// A flow that ended, owned: it leaves the worker for the writer's queue. Of pairs the first is to the
@@ -45,6 +46,8 @@ pub struct FlowRecord {
     pub tcp: Option<TcpRecord>,
     /// What the kernel let by without showing it; `None`: nothing.
     pub bypassed: Option<Bypassed>,
+    /// What rules remember of it, where there is any and an output wants it.
+    pub vars: Option<Box<Vars>>,
 }
 
 /// What is left of a TCP session.
@@ -93,6 +96,7 @@ impl Flow {
             app_proto: self.app.as_ref().and_then(|app| app.protocol()),
             tcp,
             bypassed: self.shunt.as_ref().map(|shunt| shunt.bypassed),
+            vars: None,
         }
     }
 }

@@ -292,6 +292,8 @@ impl FlowTable {
             passed: false,
             dropped: false,
             alerted: false,
+            to_capture: None,
+            recent: 0,
             state: FlowState::default(),
             shunt: None,
             client_second: from_second,

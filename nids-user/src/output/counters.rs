@@ -13,20 +13,22 @@ use super::SinkKind;
 pub enum LossReason {
     /// No space, quota or file size limit: ENOSPC, EDQUOT, EFBIG.
     Full,
-    /// Nobody reads it: EPIPE, or ENXIO of a FIFO.
+    /// Nobody reads it: EPIPE, ENXIO of a FIFO, and all that says that no receiver is there.
     BrokenPipe,
     /// The reader takes less than comes.
     TooSlow,
     /// It may not be written: EROFS, EACCES, EPERM, or its folder is missing.
     NotWritable,
+    /// One record is longer than a datagram can be: EMSGSIZE.
+    TooLong,
     /// Any other error, EIO before all.
     Io,
 }
 
 impl LossReason {
     /// All reasons.
-    pub const ALL: [Self; 5] =
-        [Self::Full, Self::BrokenPipe, Self::TooSlow, Self::NotWritable, Self::Io];
+    pub const ALL: [Self; 6] =
+        [Self::Full, Self::BrokenPipe, Self::TooSlow, Self::NotWritable, Self::TooLong, Self::Io];
 
     /// The word for counters and messages.
     pub const fn as_str(self) -> &'static str {
@@ -35,6 +37,7 @@ impl LossReason {
             Self::BrokenPipe => "broken-pipe",
             Self::TooSlow => "too-slow",
             Self::NotWritable => "not-writable",
+            Self::TooLong => "too-long",
             Self::Io => "io",
         }
     }
@@ -42,7 +45,18 @@ impl LossReason {
     pub(super) fn of(error: &io::Error) -> Self {
         match error.raw_os_error() {
             Some(libc::ENOSPC | libc::EDQUOT | libc::EFBIG) => Self::Full,
-            Some(libc::EPIPE | libc::ENXIO) => Self::BrokenPipe,
+            Some(
+                libc::EPIPE
+                | libc::ENXIO
+                | libc::ECONNREFUSED
+                | libc::ECONNRESET
+                | libc::ECONNABORTED
+                | libc::ENOTCONN
+                | libc::ETIMEDOUT
+                | libc::EHOSTUNREACH
+                | libc::ENETUNREACH
+                | libc::ENETDOWN,
+            ) => Self::BrokenPipe,
             Some(
                 libc::EROFS
                 | libc::EACCES
@@ -51,7 +65,12 @@ impl LossReason {
                 | libc::ENOTDIR
                 | libc::EISDIR,
             ) => Self::NotWritable,
-            _ => Self::Io,
+            _ => match error.kind() {
+                io::ErrorKind::ConnectionReset
+                | io::ErrorKind::NotConnected
+                | io::ErrorKind::TimedOut => Self::BrokenPipe,
+                _ => Self::Io,
+            },
         }
     }
 }
@@ -64,7 +83,7 @@ impl fmt::Display for LossReason {
 
 /// The outputs' side of the balance: alerts sent = `overflow` + `taken`, other records sent =
 /// `other_overflow` + `other_taken`. Once the writer has finished, written + lost = `taken` for the console
-/// and the fast file; for EVE the records of all its types.
+/// and the fast file; for EVE the records of all its types, for the alert pcap its packets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OutputCounters {
     /// Alerts that found the queue full and reached no output.
@@ -75,6 +94,8 @@ pub struct OutputCounters {
     pub other_overflow: u64,
     /// Other records taken from the queue.
     pub other_taken: u64,
+    /// Alerts that went without their payload and packet, as the queue held too many bytes of such.
+    pub stripped: u64,
     /// By output, in the order of their start.
     pub sinks: Vec<SinkCounters>,
 }
@@ -82,9 +103,11 @@ pub struct OutputCounters {
 /// What became of the records at one output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SinkCounters {
-    /// Which output.
+    /// Which kind of output.
     pub kind: SinkKind,
-    /// Its path; `None` for the console.
+    /// Which one of them: `eve`, `eve.soc`.
+    pub label: String,
+    /// Its path, or the address of its server; `None` for standard output.
     pub path: Option<PathBuf>,
     /// Records whose whole line the kernel took.
     pub written: u64,

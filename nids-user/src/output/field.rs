@@ -90,6 +90,23 @@ pub(crate) fn string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
 }
 
+/// A JSON string of bytes that may be anything: what is neither visible ASCII nor a line's end is a dot,
+/// as Suricata prints it.
+pub(crate) fn printable(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.push(b'"');
+    for byte in bytes {
+        match byte {
+            b'"' => out.extend_from_slice(b"\\\""),
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b' '..=b'~' => out.push(*byte),
+            _ => out.push(b'.'),
+        }
+    }
+    out.push(b'"');
+}
+
 /// A JSON string of bytes that may be no text: what is not, stands there as `\x..`, as in Suricata.
 pub(crate) fn bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     match str::from_utf8(bytes) {
@@ -181,6 +198,12 @@ mod tests {
     fn json_strings() {
         let text = written(|out| string(out, "\"\\/\n\t\u{8}\u{1}\u{7f}é\u{1f600}"));
         assert_eq!(text, "\"\\\"\\\\/\\n\\t\\b\\u0001\\u007fé\u{1f600}\"");
+    }
+
+    #[test]
+    fn bytes_as_suricata_prints_them() {
+        let text = written(|out| printable(out, b"a\0\t\x7f\xc3\xa9~\r\n\"\\"));
+        assert_eq!(text, "\"a.....~\\r\\n\\\"\\\\\"");
     }
 
     #[test]

@@ -1,72 +1,49 @@
 //! Alerts and other records on their way out: a bounded queue, one writer thread, and the sinks behind it.
 //!
-//! The console and the fast file take alerts; EVE takes the types of records that it is set to. A sink that fails is counted and tried again; it never stops the others or the workers. Formats:
-//! a line for people (`console`), Snort's fast line (`fast`), EVE JSON (`eve`). Files are opened for
-//! appending, created with mode 0640, and symbolic links are followed: who may write into the log
-//! folder decides where logs go. All times are UTC.
+//! The console and the fast file take alerts; EVE takes the types of records that it is set to; the alert
+//! pcap takes packets. A sink that fails is counted and tried again; it never stops the others or the
+//! workers.
+//!
+//! ```text
+//! workers -> queue (writer) -> format -> backlog -> target: stdout, file, socket
+//!                              \_____ one sink ____________/     |
+//!                                                     rotation -> archive (a thread of its own)
+//! ```
+//!
+//! Formats: a line for people (`console`), Snort's fast line (`fast`), EVE JSON (`eve`), plain or as
+//! messages of syslog (`syslog`), packets (`pcapng`). Files are opened for appending, created with mode
+//! 0640, and symbolic links are followed: who may write into the log folder decides where logs go. All
+//! times are UTC.
 
+mod archive;
+mod backlog;
 mod community_id;
 mod console;
 mod counters;
 mod eve;
 mod fast;
 pub mod field;
+mod file;
 pub mod follow;
+mod format;
 mod logged;
+mod pcapng;
 mod record;
+mod rotation;
+pub mod settings;
 mod sink;
+mod socket;
+pub mod syslog;
 mod target;
 mod writer;
 
 use std::fmt;
-use std::path::PathBuf;
 
 pub use console::colour_wanted;
 pub use counters::{LossReason, OutputCounters, SinkCounters};
-pub use record::{Anomaly, AppRecord, Oddity, Record, Statistics, TaggedPacket};
-pub use writer::{Opened, RecordSender, Writer, open, start};
-
-/// Where alerts and other records go. Each output may be on at once.
-#[derive(Clone, Debug)]
-pub struct OutputConfig {
-    /// One readable line an alert on standard output, in colour where that is a terminal (unless
-    /// `NO_COLOR` is set).
-    pub console: bool,
-    /// Snort's fast format, appended to this file.
-    pub fast: Option<PathBuf>,
-    /// EVE JSON, appended to this file.
-    pub eve: Option<PathBuf>,
-    /// Types of records in the EVE file.
-    pub eve_types: EveTypes,
-    /// Seed of the Community ID in EVE records; `None`: they have no Community ID.
-    pub community_id: Option<u16>,
-    /// Records that may wait for the writer, at least 1.
-    pub queue: usize,
-}
-
-impl Default for OutputConfig {
-    fn default() -> Self {
-        Self {
-            console: false,
-            fast: None,
-            eve: None,
-            eve_types: EveTypes::default(),
-            community_id: None,
-            queue: 16_384,
-        }
-    }
-}
-
-impl OutputConfig {
-    /// The file of this output; `None`: it is off, or standard output.
-    fn path(&self, kind: SinkKind) -> Option<&PathBuf> {
-        match kind {
-            SinkKind::Console => None,
-            SinkKind::Fast => self.fast.as_ref(),
-            SinkKind::Eve => self.eve.as_ref(),
-        }
-    }
-}
+pub use record::{Anomaly, AppRecord, CapturedPacket, Oddity, Record, Statistics, TaggedPacket};
+pub use settings::{OutputConfig, OutputSettings};
+pub use writer::{Opened, RecordSender, Wants, Writer, open, start};
 
 /// A type of EVE record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -135,6 +112,12 @@ impl EveTypes {
     /// No type.
     pub const NONE: Self = Self(0);
 
+    /// Those of either set.
+    #[must_use]
+    pub const fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
     /// Whether this type is in the set.
     #[inline]
     pub const fn has(self, one: EveType) -> bool {
@@ -160,6 +143,8 @@ pub enum SinkKind {
     Fast,
     /// EVE JSON.
     Eve,
+    /// The packets of alerting flows.
+    Pcap,
 }
 
 impl SinkKind {
@@ -169,6 +154,7 @@ impl SinkKind {
             Self::Console => "console",
             Self::Fast => "fast",
             Self::Eve => "eve",
+            Self::Pcap => "pcap",
         }
     }
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::EveType;
-use crate::capture::{LinkType, Timestamp};
+use crate::capture::{Direction, LinkType, Timestamp};
 use crate::decode::{self, Origin};
-use crate::detect::alert::Alert;
+use crate::detect::alert::{Alert, RuleInfo};
 use crate::flow::{FlowDirection, FlowRecord};
 use crate::stream;
 use crate::telemetry::stats::Stats;
@@ -29,12 +29,14 @@ pub enum Record {
     App(Box<AppRecord>),
     /// How much of everything there was so far.
     Stats(Statistics),
+    /// A packet for the alert pcap.
+    Captured(CapturedPacket),
 }
 
 impl Record {
-    /// Its type in EVE.
-    pub fn eve_type(&self) -> EveType {
-        match self {
+    /// Its type in EVE; `None`: it is not for EVE.
+    pub fn eve_type(&self) -> Option<EveType> {
+        Some(match self {
             Self::Alert(_) => EveType::Alert,
             Self::Flow(_) => EveType::Flow,
             Self::Netflow(..) => EveType::Netflow,
@@ -42,6 +44,34 @@ impl Record {
             Self::Packet(_) => EveType::Packet,
             Self::App(record) => record.eve_type,
             Self::Stats(_) => EveType::Stats,
+            Self::Captured(_) => return None,
+        })
+    }
+
+    /// Its time.
+    pub fn time(&self) -> Timestamp {
+        match self {
+            Self::Alert(alert) => alert.time,
+            Self::Flow(flow) | Self::Netflow(flow, _) => flow.time,
+            Self::Anomaly(anomaly) => anomaly.time,
+            Self::Packet(packet) => packet.time,
+            Self::App(record) => record.time,
+            Self::Stats(statistics) => statistics.time,
+            Self::Captured(packet) => packet.time,
+        }
+    }
+
+    /// Bytes of packets that it carries: what makes one record much larger than another.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Alert(alert) => alert.evidence.as_ref().map_or(0, |evidence| evidence.bytes()),
+            Self::Packet(TaggedPacket { bytes, .. })
+            | Self::Captured(CapturedPacket { bytes, .. }) => bytes.len(),
+            Self::Flow(_)
+            | Self::Netflow(..)
+            | Self::Anomaly(_)
+            | Self::App(_)
+            | Self::Stats(_) => 0,
         }
     }
 }
@@ -134,6 +164,26 @@ pub struct TaggedPacket {
     pub bytes: Box<[u8]>,
 }
 
+/// One packet for the alert pcap, owned.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CapturedPacket {
+    /// Time of the packet.
+    pub time: Timestamp,
+    /// Name of the interface, `None` for a file.
+    pub interface: Option<Arc<str>>,
+    /// Way through the interface.
+    pub direction: Direction,
+    /// How the bytes begin.
+    pub link: LinkType,
+    /// Bytes on the wire.
+    pub wire_len: u32,
+    /// The bytes of the frame; of a datagram that was put together from fragments, behind the link header of
+    /// one of them.
+    pub bytes: Box<[u8]>,
+    /// Rules that alerted on it.
+    pub alerts: Vec<Arc<RuleInfo>>,
+}
+
 /// What was odd about a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Oddity {
@@ -168,4 +218,6 @@ pub struct Anomaly {
     pub origin: Origin,
     /// What was odd.
     pub oddity: Oddity,
+    /// The begin of the packet's frame, where an output wants it.
+    pub packet_header: Option<(LinkType, Box<[u8]>)>,
 }

@@ -7,18 +7,20 @@
 use std::sync::Arc;
 
 use super::app::{self, AppLayer};
+use super::capture::{Capture, Kept};
 use super::engine::SkipReason;
-use super::record::{self, Out};
+use super::record::{self, Out, Shown};
 use super::shunting::{Shunting, still_matters};
 use crate::app::AppProtocols;
 use crate::capture::Timestamp;
 use crate::capture::shunt::ShuntCounters;
 use crate::decode::{Packet, packet};
+use crate::detect::alert::Vars;
 use crate::detect::flow_state::Budget;
 use crate::detect::memory::Shared;
 use crate::detect::subject::{StreamFacts, Subject};
 use crate::detect::watch::{Observation, Watch};
-use crate::detect::{Inspector, InspectorCounters, Left, MOST_ALERTS, Piece, Ruleset};
+use crate::detect::{Inspector, InspectorCounters, Left, MOST_ALERTS, Outcome, Piece, Ruleset};
 use crate::flow::{End, Flow, FlowDirection, FlowTable};
 use crate::output::{EveType, Record, RecordSender};
 use crate::stream::{self, Chunk, Session};
@@ -65,6 +67,8 @@ pub(super) struct Flows {
     most_alerts: usize,
     /// What people watch of the rules.
     observation: Option<Arc<Observation>>,
+    /// The packets of alerting flows; `None`: nobody wants them.
+    capture: Option<Box<Capture>>,
 }
 
 impl Flows {
@@ -77,6 +81,7 @@ impl Flows {
         inline: bool,
         bypass: bool,
     ) -> Self {
+        let capture = records.wants().capture.map(|options| Box::new(Capture::new(options)));
         let app = AppLayer::new(parsers, records.types());
         Self {
             table,
@@ -94,6 +99,7 @@ impl Flows {
             shunting: None,
             most_alerts: MOST_ALERTS,
             observation: None,
+            capture,
         }
     }
 
@@ -202,6 +208,7 @@ impl Flows {
             interface: interface(&self.interfaces, packet.frame.port),
             outer,
             blocks: self.inline,
+            alerts: self.capture.as_mut().map(|capture| &mut capture.alerts),
         };
         let Some(Slot { ruleset, inspector, tags_hosts }) = slot else {
             return Err(SkipReason::NoRuleset);
@@ -209,10 +216,15 @@ impl Flows {
         let Some(tracked) = &tracked else {
             let subject = Subject::new(packet, None);
             inspector.begin(ruleset, &subject);
-            let outcome = inspector
-                .finish(ruleset, &subject, None, None, &mut |found| out.alert(found, &subject));
+            let outcome = inspector.finish(ruleset, &subject, None, None, &mut |found| {
+                out.alert(found, &subject, Shown::Nothing);
+            });
             if outcome.tagged {
                 out.tagged(&subject);
+            }
+            if let Some(capture) = &mut self.capture {
+                let kept = Kept::of(packet, outer);
+                capture.packet(&kept, None, &outcome, &self.interfaces, &self.records);
             }
             return Ok(());
         };
@@ -229,8 +241,13 @@ impl Flows {
                 session.raw(streams, direction, packet.payload, &mut |_| {});
                 session.settle(streams, direction, packet.payload);
             }
+            if let Some(capture) = &mut self.capture {
+                let (kept, outcome) = (Kept::of(packet, outer), Outcome::default());
+                capture.packet(&kept, Some(flow), &outcome, &self.interfaces, &self.records);
+            }
             if let Some(shunting) = &mut self.shunting
                 && flow.passed
+                && !flow.is_captured()
                 && shunting.is_due(flow, packet)
                 && let Some(displaced) =
                     shunting.shunt((tracked.index, flow), packet, direction, generation)
@@ -259,16 +276,21 @@ impl Flows {
             // What lies behind the depth is not for rules on streams, and what is encrypted neither.
             let done = self.bypass && session.is_done(streams, direction);
             subject.stream.in_stream |= done || hidden;
-            session.watch_raw(direction, looks_at_stream && !hidden);
+            // An alert may have to show what rules have not looked at themselves.
+            let watched = looks_at_stream || self.records.wants().payload > 0;
+            session.watch_raw(direction, watched && !hidden);
             session.raw(streams, direction, packet.payload, &mut |chunk| {
-                let since = messages.since_start(direction, chunk.offset);
-                show(&chunk, since, waiting, ruleset, inspector, &subject);
+                if looks_at_stream {
+                    let since = messages.since_start(direction, chunk.offset);
+                    show(&chunk, since, waiting, ruleset, inspector, &subject);
+                }
             });
         }
         let kept = Some((&mut flow.state, &mut self.budget));
         let transactions = flow.app.as_deref_mut();
+        let shown = flow.session.as_deref().map_or(Shown::Nothing, Shown::Of);
         let outcome = inspector.finish(ruleset, &subject, kept, transactions, &mut |found| {
-            out.alert(found, &subject);
+            out.alert(found, &subject, shown);
         });
         if outcome.tagged {
             out.tagged(&subject);
@@ -279,6 +301,10 @@ impl Flows {
         flow.alerted |= *out.raised != raised_before;
         if let Some(session) = &mut flow.session {
             session.settle(streams, direction, packet.payload);
+        }
+        if let Some(capture) = &mut self.capture {
+            let kept = Kept::of(packet, outer);
+            capture.packet(&kept, Some(flow), &outcome, &self.interfaces, &self.records);
         }
         if let Some(shunting) = &mut self.shunting
             && shunting.is_due(flow, packet)
@@ -296,7 +322,8 @@ impl Flows {
                 .iter()
                 .all(|way| left(*way) == Left::Nothing);
             let logged = !shown && self.app.wants_more(flow);
-            if (flow.passed || !tags && !logged && !still_matters(ruleset, flow, left))
+            if !flow.is_captured()
+                && (flow.passed || !tags && !logged && !still_matters(ruleset, flow, left))
                 && let Some(displaced) =
                     shunting.shunt((tracked.index, flow), packet, direction, generation)
             {
@@ -318,10 +345,17 @@ impl Flows {
             interface: interface(&self.interfaces, packet.frame.port),
             outer: None,
             blocks: self.inline,
+            alerts: self.capture.as_mut().map(|capture| &mut capture.alerts),
         };
         let subject = Subject::new(packet, None);
         inspector.begin(ruleset, &subject);
-        inspector.finish(ruleset, &subject, None, None, &mut |found| out.alert(found, &subject));
+        let outcome = inspector.finish(ruleset, &subject, None, None, &mut |found| {
+            out.alert(found, &subject, Shown::Nothing);
+        });
+        if let Some(capture) = &mut self.capture {
+            let kept = Kept::of(packet, None);
+            capture.packet(&kept, None, &outcome, &self.interfaces, &self.records);
+        }
     }
 
     /// Logs what was odd about a packet, where that is asked for.
@@ -333,7 +367,8 @@ impl Flows {
     ) {
         if self.records.types().has(EveType::Anomaly) {
             let interface = interface(&self.interfaces, packet.frame.port);
-            for anomaly in record::anomalies(packet, flow, in_stream, interface) {
+            let with_header = self.records.wants().packet_header;
+            for anomaly in record::anomalies(packet, flow, in_stream, interface, with_header) {
                 self.records.send(anomaly);
             }
         }
@@ -382,6 +417,7 @@ impl Flows {
                 interface: interface(&self.interfaces, flow.port),
                 outer: None,
                 blocks: self.inline,
+                alerts: None,
             };
             self.app.log_rest(&mut flow, &packet, &out);
         }
@@ -425,15 +461,26 @@ impl Flows {
                 interface: interface(&self.interfaces, flow.port),
                 outer: None,
                 blocks: self.inline,
+                alerts: self.capture.as_mut().map(|capture| &mut capture.alerts),
             };
             let raised_before = *out.raised;
             let looks_at_stream = inspector.begin(ruleset, &subject);
             let messages = &flow.messages;
             let waiting = flow.waiting.of(direction);
             let streams = self.table.streams();
-            session.watch_raw(direction, looks_at_stream);
+            let most = self.records.wants().payload;
+            let mut rest = Vec::new();
+            session.watch_raw(direction, looks_at_stream || most > 0);
             session.finish(streams, direction, &mut |chunk| chunk.data.len(), &mut |chunk| {
-                if !chunk.data.is_empty() {
+                if chunk.data.is_empty() {
+                    return;
+                }
+                if most > 0 {
+                    rest.clear();
+                    chunk.copy_before(most.saturating_sub(chunk.data.len()), &mut rest);
+                    rest.extend_from_slice(last(chunk.data, most));
+                }
+                if looks_at_stream {
                     let since = messages.since_start(direction, chunk.offset);
                     show(&chunk, since, waiting, ruleset, inspector, &subject);
                 }
@@ -441,9 +488,12 @@ impl Flows {
             let kept = Some((&mut flow.state, &mut self.budget));
             let transactions = flow.app.as_deref_mut();
             inspector.finish(ruleset, &subject, kept, transactions, &mut |found| {
-                out.alert(found, &subject);
+                out.alert(found, &subject, Shown::Rest(&rest));
             });
             flow.alerted |= *out.raised != raised_before;
+        }
+        if let Some(capture) = &mut self.capture {
+            capture.flow_end(flow, &self.interfaces, &self.records);
         }
     }
 
@@ -451,7 +501,10 @@ impl Flows {
     #[cold]
     fn log_flow(&self, flow: &Flow, end: End) {
         let interface = interface(&self.interfaces, flow.port).cloned();
-        let record = flow.record(end, self.table.now(), interface);
+        let mut record = flow.record(end, self.table.now(), interface);
+        if self.records.wants().vars {
+            record.vars = Vars::of(flow.state.vars());
+        }
         let types = self.records.types();
         if types.has(EveType::Netflow) {
             self.records.send(Record::Netflow(record.clone(), FlowDirection::ToServer));
@@ -464,6 +517,11 @@ impl Flows {
             self.records.send(Record::Flow(record));
         }
     }
+}
+
+/// The last bytes, `most` at most.
+fn last(bytes: &[u8], most: usize) -> &[u8] {
+    bytes.get(bytes.len().saturating_sub(most)..).unwrap_or_default()
 }
 
 fn interface(interfaces: &[Option<Arc<str>>], port: u16) -> Option<&Arc<str>> {

@@ -6,6 +6,7 @@
 //! the rings to the end, the outputs are written out, and the balance is exact.
 
 mod app;
+mod capture;
 pub mod control;
 pub mod engine;
 mod figures;

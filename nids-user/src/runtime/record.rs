@@ -4,15 +4,17 @@ use std::sync::Arc;
 
 use crate::decode::Packet;
 use crate::detect::Found;
-use crate::detect::alert::{Alert, AppFound, Outer, RAW_BYTES};
+use crate::detect::alert::{Alert, AppFound, Evidence, Outer, RAW_BYTES, RuleInfo, Vars};
 use crate::detect::protocol;
 use crate::detect::subject::Subject;
 use crate::flow::{Ends, FlowDirection};
 use crate::output::{Anomaly, AppRecord, EveType, Oddity, Record, RecordSender, TaggedPacket};
-use crate::stream;
+use crate::stream::{self, Session};
 
 /// Anomalies that are logged of one packet at most, as many as Suricata's packets hold.
 const MAX_ANOMALIES: usize = 15;
+/// Bytes of a packet that its anomalies show.
+const PACKET_HEADER: usize = 32;
 
 /// Where the alerts of one packet go.
 pub(super) struct Out<'a> {
@@ -23,13 +25,65 @@ pub(super) struct Out<'a> {
     pub(super) outer: Option<&'a Packet<'a>>,
     /// Drop and reject rules block.
     pub(super) blocks: bool,
+    /// Collects the rules that alerted, where the packet may be kept for them.
+    pub(super) alerts: Option<&'a mut Vec<Arc<RuleInfo>>>,
+}
+
+/// What alerts on streams show of them.
+#[derive(Clone, Copy)]
+pub(super) enum Shown<'a> {
+    /// The packet has no stream.
+    Nothing,
+    /// What the session holds.
+    Of(&'a Session),
+    /// The session is over; this was the last of it.
+    Rest(&'a [u8]),
 }
 
 impl Out<'_> {
     #[cold]
-    pub(super) fn alert(&mut self, found: Found<'_>, subject: &Subject<'_>) {
+    pub(super) fn alert(&mut self, found: Found<'_>, subject: &Subject<'_>, shown: Shown<'_>) {
         *self.raised += 1;
-        self.records.send(self.make(found, subject));
+        if let Some(alerts) = &mut self.alerts {
+            alerts.push(Arc::clone(found.rule));
+        }
+        self.records.send(self.make(found, subject, shown));
+    }
+
+    /// The bytes that an alert is about, where an output wants them.
+    fn evidence(
+        &self,
+        found: &Found<'_>,
+        subject: &Subject<'_>,
+        shown: Shown<'_>,
+    ) -> Option<Box<Evidence>> {
+        let wants = self.records.wants();
+        if wants.payload == 0 && !wants.packet {
+            return None;
+        }
+        let packet = subject.packet;
+        let mut payload = Vec::new();
+        if wants.payload > 0 {
+            match shown {
+                Shown::Of(session) if found.in_stream => {
+                    let direction = subject.direction();
+                    session.shown(direction, packet.payload, wants.payload, &mut payload);
+                }
+                Shown::Rest(bytes) if found.in_stream => payload.extend_from_slice(bytes),
+                _ => {}
+            }
+            // As Suricata does where nothing of the stream is left.
+            if payload.is_empty() {
+                payload.extend_from_slice(packet.payload);
+            }
+        }
+        let frame = if wants.packet { packet.frame.data } else { &[] };
+        Some(Box::new(Evidence {
+            payload: payload.into(),
+            in_stream: found.in_stream,
+            packet: frame.into(),
+            link: packet.frame.link,
+        }))
     }
 
     /// A packet that the tag of a rule asks for.
@@ -91,7 +145,7 @@ impl Out<'_> {
     }
 
     /// What leaves the worker for one match.
-    fn make(&self, found: Found<'_>, subject: &Subject<'_>) -> Alert {
+    fn make(&self, found: Found<'_>, subject: &Subject<'_>, shown: Shown<'_>) -> Alert {
         let packet = subject.packet;
         let ip = packet.ip.as_ref();
         let raw = match ip {
@@ -118,6 +172,8 @@ impl Out<'_> {
             app: found.transaction.map(|found| {
                 Box::new(AppFound { transaction: found.id, objects: found.objects.into() })
             }),
+            vars: Vars::of(found.vars.filter(|_| self.records.wants().vars)),
+            evidence: self.evidence(&found, subject, shown),
         }
     }
 }
@@ -146,7 +202,10 @@ pub(super) fn anomalies(
     flow: Option<u64>,
     in_stream: stream::Events,
     interface: Option<&Arc<str>>,
+    with_header: bool,
 ) -> impl Iterator<Item = Record> {
+    let data = packet.frame.data;
+    let header: &[u8] = data.get(..PACKET_HEADER).unwrap_or(data);
     let ip = packet.ip.as_ref();
     let vlan: Vec<u16> = packet.vlan.ids().collect();
     let anomaly = move |oddity| Anomaly {
@@ -161,6 +220,7 @@ pub(super) fn anomalies(
         flow,
         origin: packet.origin,
         oddity,
+        packet_header: with_header.then(|| (packet.frame.link, header.into())),
     };
     let oddities =
         packet.events.iter().map(Oddity::Decode).chain(in_stream.iter().map(Oddity::Stream));

@@ -230,6 +230,34 @@ impl Session {
             || (!data.app_is_off() && data.run(data.app).is_some())
     }
 
+    /// Appends the last bytes of `direction` that were shown to the rules, `most` at most and as far as they
+    /// are still at hand. `payload` is that of the packet at hand, which goes this way.
+    pub fn shown(&self, direction: FlowDirection, payload: &[u8], most: usize, out: &mut Vec<u8>) {
+        let data = &self.half(direction).data;
+        let end = data.raw;
+        let fresh = data.fresh().filter(|fresh| !fresh.kept && fresh.at < end);
+        // What is only in the packet lies behind what is kept.
+        let kept_end = fresh.map_or(end, |fresh| fresh.at);
+        let from = end.saturating_sub(most as u64);
+        if let Some(buffer) = data.buffer.as_deref() {
+            let mut run = buffer.run(from);
+            while let Some(before) = run.as_ref().filter(|run| run.end < kept_end) {
+                run = buffer.run(before.end);
+            }
+            if let Some(run) = run.filter(|run| run.start < kept_end) {
+                buffer.copy_to(run.start..kept_end, out);
+            }
+        }
+        if let Some(fresh) = fresh {
+            let begin = usize::try_from(fresh.from).unwrap_or(usize::MAX);
+            let length = usize::try_from(end - fresh.at).unwrap_or(usize::MAX);
+            let length = length.min(usize::try_from(fresh.len).unwrap_or(0));
+            let skip = usize::try_from(from.saturating_sub(fresh.at)).unwrap_or(0).min(length);
+            let bytes = payload.get(begin + skip..begin.saturating_add(length));
+            out.extend_from_slice(bytes.unwrap_or_default());
+        }
+    }
+
     /// After a packet was inspected: lets go what nobody needs any more. `payload` is the packet's, and
     /// `direction` its direction.
     pub fn settle(&mut self, cx: &mut StreamContext, direction: FlowDirection, payload: &[u8]) {

@@ -225,11 +225,14 @@ impl fmt::Display for Balance {
         if self.outputs.other_overflow > 0 {
             line(f, 2, "records-overflow", self.outputs.other_overflow)?;
         }
+        if self.outputs.stripped > 0 {
+            line(f, 2, "alerts-without-payload", self.outputs.stripped)?;
+        }
         for sink in &self.outputs.sinks {
-            line(f, 2, &format!("{}-written", sink.kind), sink.written)?;
+            line(f, 2, &format!("{}-written", sink.label), sink.written)?;
             let failed = sink.lost.iter().map(|(_, count)| count).sum();
             if failed > 0 {
-                line(f, 2, &format!("{}-failed", sink.kind), failed)?;
+                line(f, 2, &format!("{}-failed", sink.label), failed)?;
             }
         }
         let Fates { seen, filtered, shunted, forwarded, lost } = self.fates();

@@ -105,8 +105,8 @@ fn kinds(balance: &Balance) -> impl Iterator<Item = (Key, Loss)> {
     }
     for sink in &balance.outputs.sinks {
         let lost = sink.lost.iter().map(|(_, count)| count).sum();
-        let kind = sink.kind.as_str();
-        all.push(((5, kind.to_owned()), one(&format!("records of the {kind} output"), lost, SINK)));
+        let label = &sink.label;
+        all.push(((5, label.clone()), one(&format!("records of the {label} output"), lost, SINK)));
     }
     for (at, (name, help)) in GIVEN_UP.iter().enumerate() {
         let found = balance.agent.given_up.iter().find(|(reason, _)| reason == name);

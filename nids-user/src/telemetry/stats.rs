@@ -138,7 +138,7 @@ pub struct WorkerStats {
 /// One output.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutputStats {
-    /// `console`, `fast`, `eve`.
+    /// `console`, `fast`, `eve`, `pcap`, or one of several such as `eve.soc`.
     pub kind: String,
     /// Its file.
     pub path: Option<String>,
@@ -310,7 +310,7 @@ impl WorkerStats {
 impl OutputStats {
     fn of(sink: &crate::output::SinkCounters) -> Self {
         Self {
-            kind: sink.kind.as_str().to_owned(),
+            kind: sink.label.clone(),
             path: sink.path.as_ref().map(|path| path.to_string_lossy().into_owned()),
             written: sink.written,
             lost: sink.lost.iter().map(|(_, count)| count).sum(),

@@ -14,7 +14,7 @@ use nids::config::Settings;
 use nids::decode::Tunnels;
 use nids::detect::memory::Shared;
 use nids::detect::{Environment, Ruleset, compile};
-use nids::output::{self, OutputConfig, Policy};
+use nids::output::{self, OutputSettings, Policy};
 use nids::rule::load::load;
 use nids::runtime::engine::{Engine, EngineConfig};
 use nids_abi::{FilterTable, Reason};
@@ -207,7 +207,7 @@ fn live_alerts(
 ) -> BTreeSet<(u64, u64)> {
     let folder = tempfile::tempdir().unwrap();
     let eve = folder.path().join("eve.json");
-    let outputs = OutputConfig { eve: Some(eve.clone()), ..OutputConfig::default() };
+    let outputs = [OutputSettings::eve(&eve)].into();
     let (records, writer) = output::start(outputs, Policy::Block).unwrap();
     let mut settings = Settings::default();
     settings.flow.memcap = 1 << 22;

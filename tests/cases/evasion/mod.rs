@@ -21,7 +21,7 @@ use nids::config::{ChecksumChecks, Settings};
 use nids::decode::event::Event as DecodeEvent;
 use nids::detect::memory::Shared;
 use nids::detect::{self, Environment, Ruleset};
-use nids::output::{self, OutputConfig, Policy, Writer};
+use nids::output::{self, OutputSettings, Policy, Writer};
 use nids::rule::parser;
 use nids::runtime::engine::{Engine, EngineConfig};
 use nids::stream::Event as StreamEvent;
@@ -74,7 +74,7 @@ impl Bench {
     pub fn new(run: Run, settings: &Settings, rules: Arc<Ruleset>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let eve = folder.path().join("eve.json");
-        let outputs = OutputConfig { eve: Some(eve.clone()), ..OutputConfig::default() };
+        let outputs = [OutputSettings::eve(&eve)].into();
         let (alerts, writer) = output::start(outputs, Policy::Block).unwrap();
         let config = match run {
             Run::Offline => EngineConfig::offline(settings),

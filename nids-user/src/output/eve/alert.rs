@@ -6,11 +6,15 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::Eve;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
 use super::header::{Header, endpoints, protocol};
-use crate::detect::alert::{Alert, Outer, RuleInfo, Target};
+use super::{Eve, bytes_of_packet};
+use crate::detect::alert::{Alert, Evidence, Outer, RuleInfo, Target};
 use crate::flow::{FlowDirection, FlowView};
 use crate::output::field::{self, put};
+use crate::output::settings::EveOptions;
 
 /// Rules whose text is kept at a time.
 const MAX_RULES: usize = 4096;
@@ -21,14 +25,14 @@ const MAX_RULES: usize = 4096;
 pub(super) struct Rules(HashMap<usize, (Arc<RuleInfo>, Box<[u8]>)>);
 
 impl Rules {
-    fn text(&mut self, rule: &Arc<RuleInfo>) -> &[u8] {
+    fn text(&mut self, rule: &Arc<RuleInfo>, options: &EveOptions) -> &[u8] {
         let key = Arc::as_ptr(rule).addr();
         if self.0.len() >= MAX_RULES && !self.0.contains_key(&key) {
             self.0.clear();
         }
         let (_, text) = self.0.entry(key).or_insert_with(|| {
             let mut text = Vec::new();
-            rule_keys(&mut text, rule, |_| {});
+            rule_keys(&mut text, rule, options, |_| {});
             (Arc::clone(rule), text.into_boxed_slice())
         });
         text
@@ -40,6 +44,7 @@ impl Eve {
         let header = Header::of_alert(alert);
         header.write(out, &mut self.time);
         header.origin(out, alert.origin);
+        self.vars(out, alert.vars.as_deref());
         self.community_id(out, &header);
         if let Some(found) = &alert.app {
             put(out, format_args!(",\"tx_id\":{}", found.transaction));
@@ -49,8 +54,10 @@ impl Eve {
         let action = if alert.blocked { "blocked" } else { "allowed" };
         put(out, format_args!(",\"alert\":{{\"action\":\"{action}\""));
         match alert.rule.target {
-            None => out.extend_from_slice(self.rules.text(&alert.rule)),
-            Some(target) => rule_keys(out, &alert.rule, |out| sides(out, alert, target)),
+            None => out.extend_from_slice(self.rules.text(&alert.rule, &self.options)),
+            Some(target) => {
+                rule_keys(out, &alert.rule, &self.options, |out| sides(out, alert, target));
+            }
         }
         out.push(b'}');
         if let Some(outer) = &alert.outer {
@@ -65,6 +72,33 @@ impl Eve {
         if let (Some(flow), Some(ends)) = (&alert.flow, ends(alert)) {
             self.flow_of_alert(out, ends, flow);
         }
+        if let Some(evidence) = &alert.evidence {
+            self.evidence(out, evidence);
+        }
+    }
+
+    fn evidence(&self, out: &mut Vec<u8>, evidence: &Evidence) {
+        let Evidence { payload, in_stream, packet, link } = evidence;
+        let EveOptions { payload_bytes, .. } = self.options;
+        // The newest: what matched is at the end of a stream. Of a packet all is at hand, as in Suricata.
+        let payload = match in_stream {
+            true => payload.get(payload.len().saturating_sub(payload_bytes)..).unwrap_or_default(),
+            false => payload,
+        };
+        if self.options.payload && !payload.is_empty() {
+            put(out, format_args!(",\"payload\":\"{}\"", STANDARD.encode(payload)));
+        }
+        // Suricata writes this one also where the packet has none.
+        if self.options.printable && !(payload.is_empty() && *in_stream) {
+            out.extend_from_slice(b",\"payload_printable\":");
+            field::printable(out, payload);
+        }
+        if self.options.wants_payload() {
+            put(out, format_args!(",\"stream\":{}", u8::from(*in_stream)));
+        }
+        if self.options.packet && !packet.is_empty() {
+            bytes_of_packet(out, packet, *link);
+        }
     }
 
     fn flow_of_alert(&mut self, out: &mut Vec<u8>, (from, to): (End, End), flow: &FlowView) {
@@ -72,10 +106,14 @@ impl Eve {
             FlowDirection::ToServer => ("to_server", from, to),
             FlowDirection::ToClient => ("to_client", to, from),
         };
+        put(out, format_args!(",\"direction\":\"{word}\""));
+        if !self.options.flow {
+            return;
+        }
         put(
             out,
             format_args!(
-                ",\"direction\":\"{word}\",\"flow\":{{\"pkts_toserver\":{},\"pkts_toclient\":{},\
+                ",\"flow\":{{\"pkts_toserver\":{},\"pkts_toclient\":{},\
                  \"bytes_toserver\":{},\"bytes_toclient\":{}",
                 flow.packets_to_server,
                 flow.packets_to_client,
@@ -137,7 +175,12 @@ fn sides(out: &mut Vec<u8>, alert: &Alert, target: Target) {
 
 /// The keys under `alert` behind `action`; `ends` writes which end is the target. `references` is where
 /// Suricata 8 has it; 7 does not write it.
-fn rule_keys(out: &mut Vec<u8>, rule: &RuleInfo, ends: impl FnOnce(&mut Vec<u8>)) {
+fn rule_keys(
+    out: &mut Vec<u8>,
+    rule: &RuleInfo,
+    options: &EveOptions,
+    ends: impl FnOnce(&mut Vec<u8>),
+) {
     put(
         out,
         format_args!(
@@ -150,11 +193,13 @@ fn rule_keys(out: &mut Vec<u8>, rule: &RuleInfo, ends: impl FnOnce(&mut Vec<u8>)
     field::string(out, &rule.category);
     put(out, format_args!(",\"severity\":{}", rule.priority));
     ends(out);
-    if !rule.references.is_empty() {
+    if options.references && !rule.references.is_empty() {
         out.extend_from_slice(b",\"references\":[");
         list(out, rule.references.iter().map(String::as_str));
     }
-    metadata(out, &rule.metadata);
+    if options.rule_metadata {
+        metadata(out, &rule.metadata);
+    }
 }
 
 /// Suricata groups metadata by key without regard to case, spells the key as it came last, sorts the

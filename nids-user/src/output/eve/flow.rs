@@ -26,6 +26,7 @@ impl Eve {
         out.extend_from_slice(b",\"flow\":{");
         self.flow_object(out, flow);
         out.push(b'}');
+        self.vars(out, flow.vars.as_deref());
         self.community_id(out, &header);
         if let Some(tcp) = flow.tcp {
             let [to_server, to_client] = tcp.flags;
@@ -115,6 +116,7 @@ impl Eve {
             tcp_flags(out, flags);
             out.push(b'}');
         }
+        self.vars(out, flow.vars.as_deref());
         self.community_id(out, &header);
     }
 }

@@ -12,15 +12,16 @@ use header::Header;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::EveTypes;
-use super::field::{Calendar, put};
+use super::field::{self, Calendar, put};
 use super::record::{Anomaly, AppRecord, Oddity, Record, Statistics, TaggedPacket};
-use crate::capture::Timestamp;
+use super::settings::EveOptions;
+use crate::capture::{LinkType, Timestamp};
+use crate::detect::alert::Vars;
 
 /// Writes EVE lines.
 #[derive(Debug)]
 pub(super) struct Eve {
-    types: EveTypes,
+    options: EveOptions,
     /// Seed of the Community ID, where records have one.
     community_id: Option<u16>,
     time: Calendar,
@@ -30,9 +31,9 @@ pub(super) struct Eve {
 }
 
 impl Eve {
-    pub(super) fn new(types: EveTypes, community_id: Option<u16>) -> Self {
+    pub(super) fn new(options: EveOptions, community_id: Option<u16>) -> Self {
         Self {
-            types,
+            options,
             community_id,
             time: Calendar::new(Calendar::ISO),
             inner_time: Calendar::new(Calendar::ISO),
@@ -42,7 +43,7 @@ impl Eve {
 
     /// Whether it writes records of this type.
     pub(super) fn takes(&self, record: &Record) -> bool {
-        self.types.has(record.eve_type())
+        record.eve_type().is_some_and(|one| self.options.types.has(one))
     }
 
     /// Appends one line with its line feed.
@@ -55,6 +56,7 @@ impl Eve {
             Record::Packet(packet) => self.packet(out, packet),
             Record::App(record) => self.app(out, record),
             Record::Stats(statistics) => self.stats(out, statistics),
+            Record::Captured(_) => return,
         }
         out.extend_from_slice(b"}\n");
     }
@@ -71,6 +73,11 @@ impl Eve {
         };
         let text = format_args!("{{\"type\":\"{kind}\",\"event\":\"{prefix}.{name}\"}}");
         put(out, format_args!(",\"anomaly\":{text}"));
+        if let Some((link, bytes)) =
+            anomaly.packet_header.as_ref().filter(|_| self.options.packet_header)
+        {
+            bytes_of_packet(out, bytes, *link);
+        }
     }
 
     /// One record of an application protocol.
@@ -91,8 +98,29 @@ impl Eve {
         header.write(out, &mut self.time);
         header.origin(out, packet.origin);
         self.community_id(out, &header);
-        let (bytes, link) = (STANDARD.encode(&packet.bytes), packet.link.number());
-        put(out, format_args!(",\"packet\":\"{bytes}\",\"packet_info\":{{\"linktype\":{link}}}"));
+        bytes_of_packet(out, &packet.bytes, packet.link);
+    }
+
+    /// What rules remember of the flow.
+    fn vars(&self, out: &mut Vec<u8>, vars: Option<&Vars>) {
+        let Some(Vars { bits, ints }) = vars.filter(|_| self.options.vars) else { return };
+        let mut before = ",\"metadata\":{\"flowbits\":[";
+        for name in bits {
+            out.extend_from_slice(before.as_bytes());
+            field::string(out, name);
+            before = ",";
+        }
+        let [mut before, end] = match bits.is_empty() {
+            true => [",\"metadata\":{\"flowints\":{", "}"],
+            false => ["],\"flowints\":{", "]}"],
+        };
+        for (name, value) in ints {
+            out.extend_from_slice(before.as_bytes());
+            field::string(out, name);
+            put(out, format_args!(":{value}"));
+            before = ",";
+        }
+        out.extend_from_slice(if ints.is_empty() { end.as_bytes() } else { b"}}" });
     }
 
     /// The numbers of the sensor.
@@ -121,4 +149,10 @@ impl Eve {
         self.inner_time.write(out, time);
         out.extend_from_slice(b"+0000\"");
     }
+}
+
+/// The bytes of a packet, and how they begin.
+fn bytes_of_packet(out: &mut Vec<u8>, bytes: &[u8], link: LinkType) {
+    let (bytes, link) = (STANDARD.encode(bytes), link.number());
+    put(out, format_args!(",\"packet\":\"{bytes}\",\"packet_info\":{{\"linktype\":{link}}}"));
 }
