@@ -36,6 +36,7 @@ fn explains_rules_in_force() {
         "1000015",
         "1000016",
         "3:1000010",
+        "1000021",
     ];
     explain(&ids).assert().code(0).stderr_eq("").stdout_eq(file!["rules/explain.text"].raw());
 }
@@ -196,6 +197,28 @@ fn traces_pieces_of_streams() {
     let args = ["x.pcap", "--rules", "x.rules", "--trace", "7"];
     let assert = nids("read", dir.path()).args(args).assert().code(0);
     assert.stdout_eq(file!["rules/trace_stream.text"].raw());
+}
+
+/// What is asked of a request, packet by packet.
+#[test]
+fn traces_transactions() {
+    let dir = tempfile::tempdir().unwrap();
+    let rule = r#"alert http any any -> any any (http.method; content:"POST"; http.uri; content:"/login"; http.user_agent; content:"curl"; flowbits:set,x; sid:7;)"#;
+    fs::write(dir.path().join("x.rules"), rule).unwrap();
+    let mut session = Session::default();
+    for (port, request) in [
+        (40_000, "GET /login HTTP/1.1\r\nHost: a\r\nUser-Agent: curl\r\n\r\n"),
+        (40_001, "POST /logout HTTP/1.1\r\nHost: a\r\nUser-Agent: curl\r\n\r\n"),
+        (40_002, "POST /login HTTP/1.1\r\nHost: a\r\n\r\n"),
+        (40_003, "POST /login HTTP/1.1\r\nHost: a\r\nUser-Agent: curl\r\n\r\n"),
+    ] {
+        let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+        session.exchange(end("10.0.0.9", port), end("10.0.0.1", 80), request.as_bytes(), answer);
+    }
+    fs::write(dir.path().join("x.pcap"), session.pcap()).unwrap();
+    let args = ["x.pcap", "--rules", "x.rules", "--trace", "7"];
+    let assert = nids("read", dir.path()).args(args).assert().code(0);
+    assert.stdout_eq(file!["rules/trace_http.text"].raw());
 }
 
 #[test]

@@ -59,6 +59,14 @@ impl AppGroups {
         })
     }
 
+    /// All of them, with the protocol and direction of each.
+    pub fn iter(&self) -> impl Iterator<Item = (AppProtocol, FlowDirection, &AppGroup)> {
+        AppProtocol::ALL.into_iter().zip(&self.groups).flat_map(|(protocol, ways)| {
+            let both = [FlowDirection::ToServer, FlowDirection::ToClient];
+            both.into_iter().zip(ways).map(move |(way, group)| (protocol, way, group))
+        })
+    }
+
     /// Most patterns that any matcher has.
     pub fn most_patterns(&self) -> usize {
         let filters = self.groups.iter().flatten().flat_map(|group| &group.prefilters);

@@ -8,7 +8,7 @@ mod kernel;
 mod tests;
 mod text;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use serde::{Serialize, Serializer};
 
@@ -28,7 +28,6 @@ use super::signature::{FastPattern, Payload, Signature};
 use super::steps::Step;
 use super::threshold::RuleLimits;
 use super::trial::Stop;
-use crate::app::AppProtocol;
 use crate::flow::FlowDirection;
 use crate::rule::ast::Span;
 use crate::rule::id::RuleId;
@@ -193,6 +192,10 @@ pub struct Explainer<'r> {
     homes_of: HashMap<GroupId, Vec<usize>>,
     groups_of: HashMap<u32, Vec<GroupId>>,
     sizes: Vec<usize>,
+    /// The groups of transactions.
+    app: Vec<(InGroup, &'r AppGroup)>,
+    /// Indices into these, by signature.
+    app_of: HashMap<u32, Vec<usize>>,
 }
 
 impl<'r> Explainer<'r> {
@@ -219,7 +222,28 @@ impl<'r> Explainer<'r> {
         for (index, home) in homes.iter().enumerate() {
             homes_of.entry(home.group).or_default().push(index);
         }
-        Self { ruleset, signatures, homes, homes_of, groups_of, sizes }
+        let (mut app, mut app_of) = (Vec::new(), HashMap::<u32, Vec<usize>>::new());
+        for (protocol, direction, group) in ruleset.app().iter() {
+            let members: BTreeSet<u32> = group.members().collect();
+            let whole = InGroup {
+                group: None,
+                protocol: protocol.name(),
+                direction: way(direction),
+                side: "",
+                ports: Vec::new(),
+                signatures: members.len(),
+            };
+            for member in members {
+                app_of.entry(member).or_default().push(app.len());
+            }
+            app.push((whole, group));
+        }
+        Self { ruleset, signatures, homes, homes_of, groups_of, sizes, app, app_of }
+    }
+
+    /// The groups of transactions that a signature is in.
+    fn app_groups(&self, index: u32) -> impl Iterator<Item = &(InGroup, &'r AppGroup)> {
+        self.app_of.get(&index).into_iter().flatten().filter_map(|at| self.app.get(*at))
     }
 
     /// What there is to say of a rule; `None`: the ruleset has no such rule.
@@ -267,7 +291,7 @@ impl<'r> Explainer<'r> {
             },
             groups: homes
                 .map(|home| self.in_group(home))
-                .chain(self.of_transactions(index, signature))
+                .chain(self.app_groups(index).map(|(group, _)| group.clone()))
                 .collect(),
             inspects,
             prefilter: self.prefilter(index, signature, groups),
@@ -288,42 +312,6 @@ impl<'r> Explainer<'r> {
             ports: home.ports.clone(),
             signatures: self.sizes.get(home.group as usize).copied().unwrap_or(0),
         }
-    }
-
-    /// The transactions that it is tried on.
-    fn of_transactions(&self, index: u32, signature: &Signature) -> Vec<InGroup> {
-        let mut groups = Vec::new();
-        for (protocol, direction, group) in self.app_groups(signature) {
-            let mut members: Vec<u32> = group.members().collect();
-            members.sort_unstable();
-            members.dedup();
-            if members.contains(&index) {
-                groups.push(InGroup {
-                    group: None,
-                    protocol: protocol.name(),
-                    direction: way(direction),
-                    side: "",
-                    ports: Vec::new(),
-                    signatures: members.len(),
-                });
-            }
-        }
-        groups
-    }
-
-    /// The groups of transactions of the protocols that a rule is about.
-    fn app_groups(
-        &self,
-        signature: &Signature,
-    ) -> impl Iterator<Item = (AppProtocol, FlowDirection, &AppGroup)> {
-        let protocols = signature.transaction.as_ref().and(signature.app).unwrap_or_default();
-        protocols.iter().flat_map(move |protocol| {
-            [FlowDirection::ToServer, FlowDirection::ToClient].into_iter().filter_map(
-                move |direction| {
-                    Some((protocol, direction, self.ruleset.app().of(protocol, direction)?))
-                },
-            )
-        })
     }
 
     fn prefilter(&self, index: u32, signature: &Signature, groups: &[GroupId]) -> Prefilter {
@@ -353,10 +341,7 @@ impl<'r> Explainer<'r> {
 
     /// What makes a rule on transactions a candidate there.
     fn app_prefilter(&self, index: u32, signature: &Signature) -> Prefilter {
-        let mut groups = self.app_groups(signature).map(|(.., group)| group).peekable();
-        let groups: Vec<&AppGroup> =
-            groups.by_ref().filter(|group| group.members().any(|member| member == index)).collect();
-        let Some(group) = groups.first() else { return Prefilter::Never };
+        let Some((_, group)) = self.app_groups(index).next() else { return Prefilter::Never };
         let filter =
             group.prefilters.iter().find(|(_, filter)| filter.signatures().contains(&index));
         let pattern = signature.transaction.as_ref().and_then(|rule| rule.pattern.as_ref());

@@ -117,8 +117,63 @@ fn the_fast_pattern_and_why() {
             "{options}"
         );
     }
-    assert_eq!(explained("dsize:>5;").ways[0].prefilter, Prefilter::Always);
-    assert_eq!(explained("stream-event:pkt_invalid_ack;").ways[0].prefilter, Prefilter::Events);
+}
+
+#[test]
+fn rules_without_fast_pattern() {
+    let prefilter = |options| explained(options).ways[0].prefilter.clone();
+    let test = |test: &str| Prefilter::Test { test: test.to_owned() };
+    assert_eq!(prefilter("dsize:>5; ttl:5;"), test("dsize:>5"));
+    assert_eq!(prefilter("flow:established;"), test("flow:established"));
+    assert_eq!(
+        prefilter(r#"content:!"abc";"#),
+        test("a payload that is inspected with the packet")
+    );
+    assert_eq!(prefilter("flowbits:isset,x;"), Prefilter::Always);
+    assert_eq!(prefilter("stream-event:pkt_invalid_ack;"), Prefilter::Events);
+    for (header, once) in
+        [("10.0.0.1 any -> any any", true), ("!10.0.0.0/8 any -> 1.2.3.4 any", false)]
+    {
+        let ruleset = compiled(&format!("alert ip {header} (sid:7;)")).ruleset;
+        let explanation = Explainer::new(&ruleset).explain(RuleId { gid: 1, sid: 7 }).unwrap();
+        assert_eq!(explanation.ways[0].prefilter, Prefilter::Addresses { once });
+    }
+}
+
+#[test]
+fn rules_on_transactions() {
+    let text = r#"alert http any any -> any any (flow:to_server; content:"xyz"; http_uri;
+        http.method; content:"POST"; http.user_agent; content:!"Mozilla"; bsize:>3;
+        file.data; pcre:"/ab+c/"; sid:7;)"#;
+    let explanation =
+        Explainer::new(&compiled(text).ruleset).explain(RuleId { gid: 1, sid: 7 }).unwrap();
+    let way = &explanation.ways[0];
+    let steps: Vec<(&str, &str)> =
+        way.steps.iter().map(|step| (step.of, step.step.as_str())).collect();
+    assert_eq!(
+        steps,
+        [
+            ("flow", "flow:to_server"),
+            ("flow", "application protocol of http"),
+            ("packet", "protocol http"),
+            ("http.uri", r#"content:"xyz""#),
+            ("http.method", r#"content:"POST""#),
+            ("http.user_agent", "bsize:>3"),
+            ("http.user_agent", r#"content:!"Mozilla""#),
+            ("file.data", r#"pcre:"/ab+c/""#),
+        ]
+    );
+    let [group] = way.groups.as_slice() else { panic!("{:?}", way.groups) };
+    assert_eq!((group.protocol, group.direction, group.signatures), ("http", "to_server", 1));
+    let Prefilter::FastPattern { scanned, bytes, why, .. } = &way.prefilter else { panic!() };
+    assert_eq!(
+        (scanned.join(" ").as_str(), &**bytes, *why),
+        ("http.method", &b"POST"[..], Some(Why::Longest))
+    );
+    let text = r#"alert http any any -> any any (http.method; content:!"POST"; sid:7;)"#;
+    let explanation =
+        Explainer::new(&compiled(text).ruleset).explain(RuleId { gid: 1, sid: 7 }).unwrap();
+    assert_eq!(explanation.ways[0].prefilter, Prefilter::EachTransaction);
 }
 
 #[test]
@@ -195,8 +250,10 @@ fn public_rulesets_can_be_explained() {
             let explanation = explainer.explain(id).unwrap();
             for way in &explanation.ways {
                 assert!(!way.kernel.is_empty(), "{id}");
-                assert_eq!(way.prefilter == Prefilter::Never, way.groups.is_empty(), "{id}");
-                unreachable += usize::from(way.groups.is_empty());
+                let by_address = matches!(way.prefilter, Prefilter::Addresses { .. });
+                let never = way.prefilter == Prefilter::Never;
+                assert_eq!(never || by_address, way.groups.is_empty(), "{id}");
+                unreachable += usize::from(never);
             }
             assert!(explanation.to_string().contains("on a match"));
             assert!(serde_json::to_string(&explanation).is_ok());
