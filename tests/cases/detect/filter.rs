@@ -149,7 +149,13 @@ pub fn on_captures(decision: &mut dyn Decision) {
             kept += usize::from(!forwarded);
             forwarded
         });
-        assert_eq!(all, filtered, "{}", capture.display());
+        // At which packet a transaction is over may show from a segment that is not forwarded.
+        let sids = |alerts: &BTreeSet<(u64, u64)>| {
+            let mut sids: Vec<_> = alerts.iter().map(|(_, sid)| *sid).collect();
+            sids.sort_unstable();
+            sids
+        };
+        assert_eq!(sids(&all), sids(&filtered), "{}", capture.display());
         alerts += all.len();
         all
     };
